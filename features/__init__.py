@@ -1,0 +1,1 @@
+"""Features: declared by the user, compiled into kernels, kept in per-entity state."""

@@ -1,0 +1,75 @@
+"""Reading and writing raw addresses inside kernels: Kafka's messages are used where librdkafka put them.
+
+Every function takes the address as int64. Nothing is checked here: a caller passes only addresses inside a
+buffer whose owner outlives the call.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from features.kernel import kernel
+
+
+def _load(bits: int, result: Any, signed: bool = True) -> Any:
+    @intrinsic
+    def load(typing_context: Any, address: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = builder.inttoptr(args[0], ir.IntType(bits).as_pointer())
+            value = builder.load(pointer)
+            value.align = 1
+            if result.bitwidth > bits:
+                extend = builder.sext if signed else builder.zext
+                value = extend(value, ir.IntType(result.bitwidth))
+            return value
+
+        return result(types.int64), codegen
+
+    return load
+
+
+def _store(bits: int) -> Any:
+    @intrinsic
+    def store(typing_context: Any, address: Any, value: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            pointer = builder.inttoptr(args[0], ir.IntType(bits).as_pointer())
+            narrowed = args[1] if bits == 64 else builder.trunc(args[1], ir.IntType(bits))
+            instruction = builder.store(narrowed, pointer)
+            instruction.align = 1
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return store
+
+
+load_u8 = _load(8, types.int64, signed=False)
+load_i32 = _load(32, types.int64)
+load_u32 = _load(32, types.int64, signed=False)
+load_i64 = _load(64, types.int64)
+store_u8 = _store(8)
+store_i32 = _store(32)
+store_i64 = _store(64)
+
+
+@kernel()
+def copy_bytes(target: int, source: int, length: int) -> None:
+    """Copy `length` bytes between two addresses that do not overlap."""
+    at = 0
+    while at + 8 <= length:
+        store_i64(target + at, load_i64(source + at))
+        at += 8
+    while at < length:
+        store_u8(target + at, load_u8(source + at))
+        at += 1
+
+
+@kernel()
+def equal_bytes(left: int, right: int, length: int) -> bool:
+    """Whether two runs of `length` bytes are the same."""
+    at = 0
+    while at < length and load_u8(left + at) == load_u8(right + at):
+        at += 1
+    return at == length

@@ -1,0 +1,1 @@
+"""Models: repository, manifests, sessions and training. Depends on `features` alone."""

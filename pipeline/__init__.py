@@ -1,0 +1,1 @@
+"""Headrace: Kafka in, decisions out, each under its deadline."""

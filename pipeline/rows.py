@@ -1,0 +1,94 @@
+"""The rows in flight: one slot an event, from the poll that read it until its outcome is delivered."""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Outcome(IntEnum):
+    """How a record that asks for a decision ended; the first two of a row's life are not outcomes yet."""
+
+    PENDING = 0
+    SCORED = 1
+    DEGRADED = 2
+    EXPIRED = 3
+    DEAD_LETTER = 4
+    ABSORBED = 5
+
+
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+NO_TIMESTAMP = -1
+
+
+class Rows:
+    """A ring of slots, each array `capacity_rows` long. Slots are claimed in runs and freed in claim order.
+
+    Addresses (`id`, `key`) point into messages that their batch keeps alive until the slot is freed. Times
+    named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch.
+    """
+
+    def __init__(self, capacity_rows: int, features: int) -> None:
+        self.capacity_rows = capacity_rows
+        n = capacity_rows
+        self.partition: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.offset: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.timestamp_ms: NDArray[np.int64] = np.full(n, NO_TIMESTAMP, np.int64)
+        self.arrival_ns: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.deadline_ns: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.dispatch_ns: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.score_ns: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.features_ns: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.event_time_ms: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.priority: NDArray[np.float64] = np.zeros(n, np.float64)
+        self.id_value: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.id_length: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.key_address: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.key_length: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.outcome: NDArray[np.int8] = np.zeros(n, np.int8)
+        self.tier: NDArray[np.int8] = np.zeros(n, np.int8)
+        self.decision: NDArray[np.int8] = np.zeros(n, np.int8)
+        self.score: NDArray[np.float32] = np.zeros(n, np.float32)
+        self.chunk: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.features64: NDArray[np.float64] = np.zeros((n, features), np.float64)
+        self.features32: NDArray[np.float32] = np.zeros((n, features), np.float32)
+        self._head = 0
+        self._tail = 0
+        self._used_rows = 0
+
+    @property
+    def used_rows(self) -> int:
+        """Slots claimed and not yet freed, with the gap left where a run would have wrapped."""
+        return self._used_rows
+
+    def room(self) -> int:
+        """How many slots the next `claim` can take in one run."""
+        if self._used_rows == self.capacity_rows:
+            return 0
+        if self._head < self._tail:
+            return self._tail - self._head
+        return max(self.capacity_rows - self._head, self._tail)
+
+    def claim(self, rows: int) -> tuple[int, int]:
+        """Take a run of `rows` slots; returns its first slot and the slots used up, a skipped end included.
+
+        The second number is what `free` must be given. Raises ValueError when there is no such room: ask
+        `room` first.
+        """
+        if rows > self.room():
+            raise ValueError(f"{rows} slots asked for, {self.room()} free in one run")
+        skipped = 0
+        if self._head >= self._tail and rows > self.capacity_rows - self._head:
+            skipped = self.capacity_rows - self._head
+            self._head = 0
+        first = self._head
+        self._head = (self._head + rows) % self.capacity_rows
+        self._used_rows += rows + skipped
+        return first, rows + skipped
+
+    def free(self, rows: int) -> None:
+        """Give back the oldest `rows` slots, as counted by `claim`."""
+        self._tail = (self._tail + rows) % self.capacity_rows
+        self._used_rows -= rows
+        if self._used_rows == 0:
+            self._head = self._tail = 0
