@@ -39,6 +39,7 @@ class Rows:
         self.dispatch_ns: NDArray[np.int64] = np.zeros(n, np.int64)
         self.score_ns: NDArray[np.int64] = np.zeros(n, np.int64)
         self.features_ns: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.handed_ns: NDArray[np.int64] = np.zeros(n, np.int64)
         self.event_time_ms: NDArray[np.int64] = np.zeros(n, np.int64)
         self.priority: NDArray[np.float64] = np.zeros(n, np.float64)
         self.id_value: NDArray[np.int64] = np.zeros(n, np.int64)
