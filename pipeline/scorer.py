@@ -65,9 +65,7 @@ class Scorer(Protocol):
 class _Runner:
     """Gathers a batch's feature rows, runs its tier's session, scatters the scores."""
 
-    def __init__(
-        self, rows: Rows, tiers: Sequence[Tier], rows_max: int, now_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, rows: Rows, tiers: Sequence[Tier], rows_max: int, now_ns: Callable[[], int]) -> None:
         self._rows = rows
         self._tiers = tiers
         self._now_ns = now_ns
@@ -91,9 +89,7 @@ class _Runner:
 class InlineScorer:
     """Scores in `submit`: no hand-over to pay for, the loop waits for the model."""
 
-    def __init__(
-        self, rows: Rows, tiers: Sequence[Tier], rows_max: int, now_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, rows: Rows, tiers: Sequence[Tier], rows_max: int, now_ns: Callable[[], int]) -> None:
         self._runner = _Runner(rows, tiers, rows_max, now_ns)
         self._done: list[Batch] = []
 

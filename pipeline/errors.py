@@ -1,0 +1,28 @@
+"""What ends a process, each error with what was found and what to do about it."""
+
+from typing import Any
+
+
+class HeadraceError(Exception):
+    """An error whose text is meant for the operator; the command line prints it without a traceback."""
+
+
+class LostOffsetsError(HeadraceError):
+    """A committed offset lies outside what its topic still holds."""
+
+    def __init__(self, partition: Any, offset: int, low: int, high: int) -> None:
+        super().__init__(
+            f"{partition.topic}[{partition.partition}]: committed offset {offset} is outside the topic, which "
+            f"holds {low} to {high}: records were deleted before they were decided, or the topic was made "
+            f"anew. Set the group's offset with Kafka's own tool, then start again."
+        )
+
+
+class UndeliverableError(HeadraceError):
+    """Neither an outcome nor its dead letter can be delivered: the process stops rather than skip it."""
+
+    def __init__(self, partition: Any, offset: int, error: str) -> None:
+        super().__init__(
+            f"{partition.topic}[{partition.partition}] offset {offset}: neither its outcome nor a dead letter "
+            f"could be delivered ({error}). Nothing after it was committed."
+        )
