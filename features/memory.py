@@ -73,3 +73,18 @@ def equal_bytes(left: int, right: int, length: int) -> bool:
     while at < length and load_u8(left + at) == load_u8(right + at):
         at += 1
     return at == length
+
+
+@intrinsic
+def call_with_two(typing_context: Any, function: Any, first: Any, second: Any) -> Any:
+    """Call the C function at an address with two pointer-sized arguments; returns int64.
+
+    Taking the address as an argument keeps the kernel cacheable: no address is compiled into it.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(word, [word, word]).as_pointer())
+        return builder.call(pointer, [args[1], args[2]])
+
+    return types.int64(types.int64, types.int64, types.int64), codegen

@@ -1,0 +1,1 @@
+"""Kafka in bulk: lanes over librdkafka's C interface, the group, topics and clusters to test against."""

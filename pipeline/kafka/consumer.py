@@ -1,0 +1,316 @@
+"""Reading in bulk: one queue a partition, and a control queue for what the group says."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pipeline.kafka.librdkafka import (
+    CONSUMER,
+    DESTROY_NO_CONSUMER_CLOSE,
+    ERR_ASSIGN_PARTITIONS,
+    ERR_AUTO_OFFSET_RESET,
+    ERR_NO_OFFSET,
+    EVENT_ERROR,
+    EVENT_OFFSET_COMMIT,
+    EVENT_REBALANCE,
+    KafkaError,
+    check,
+    check_object,
+    ffi,
+    lib,
+    new_handle,
+)
+from pipeline.kafka.messages import Messages
+from pipeline.kafka.wake import Wake
+
+DEFAULTS = {
+    "enable.auto.commit": "false",
+    "enable.auto.offset.store": "false",
+    "fetch.wait.max.ms": "10",
+    "fetch.queue.backoff.ms": "1",
+    "fetch.error.backoff.ms": "50",
+    "queued.min.messages": "100000",
+    "queued.max.messages.kbytes": "65536",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "auto.offset.reset": "error",
+}
+"""Ours, where librdkafka's own would stall a lane or commit behind our back; a configuration overrides them."""
+
+READ_ROWS_MAX = 65_536
+
+
+class TopicPartition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """Partitions that the group gives this process; answer with `accept_assigned`."""
+
+    partitions: tuple[TopicPartition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """Partitions that it takes away; answer with `accept_revoked`. `lost`: another may have them already."""
+
+    partitions: tuple[TopicPartition, ...]
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """How an asynchronous commit ended; `error` is None when it went through."""
+
+    error: str | None
+    offsets: Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerError:
+    """Something librdkafka reports; unless fatal it goes on by itself."""
+
+    code: int
+    text: str
+    fatal: bool
+
+
+ControlEvent = Assigned | Revoked | CommitResult | ConsumerError
+
+
+class Lane:
+    """One partition's queue. Not reading it is the back-pressure of that partition."""
+
+    __slots__ = ("_buffer", "_handle", "_high", "_low", "_queue", "key")
+
+    def __init__(self, handle: Any, key: TopicPartition, wake: Wake, buffer: Any) -> None:
+        self.key = key
+        self._handle = handle
+        self._buffer = buffer
+        self._low, self._high = ffi.new("int64_t *"), ffi.new("int64_t *")
+        self._queue = lib.rd_kafka_queue_get_partition(handle, key.topic.encode(), key.partition)
+        if self._queue == ffi.NULL:
+            raise KafkaError(ERR_NO_OFFSET, f"{key.topic}[{key.partition}] has no queue: is it assigned?")
+        lib.rd_kafka_queue_forward(self._queue, ffi.NULL)
+        lib.rd_kafka_queue_io_event_enable(self._queue, wake.write_fd, RING, len(RING))
+
+    @property
+    def topic(self) -> str:
+        """The topic's name."""
+        return self.key.topic
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        return self.key.partition
+
+    def read(self, rows_max: int) -> Messages:
+        """What is there now, at most `rows_max` records; never waits. The caller frees it.
+
+        A read that is full may have left more behind, which no wake-up will announce: read again.
+        """
+        rows_max = min(rows_max, READ_ROWS_MAX)
+        count = lib.rd_kafka_consume_batch_queue(self._queue, 0, self._buffer, rows_max)
+        if count <= 0:
+            return Messages(_NOTHING)
+        return Messages(np.frombuffer(ffi.buffer(self._buffer, count * 8), np.int64).copy())
+
+    def waiting_rows(self) -> int:
+        """Records fetched and not yet read."""
+        return int(lib.rd_kafka_queue_length(self._queue))
+
+    def high_watermark(self) -> int:
+        """The partition's end as the last fetch saw it, without asking the broker; -1 when unknown."""
+        topic = self.key.topic.encode()
+        if lib.rd_kafka_get_watermark_offsets(
+            self._handle, topic, self.key.partition, self._low, self._high
+        ):
+            return -1
+        return int(self._high[0])
+
+    def close(self) -> None:
+        """Stop ringing and let go of the queue."""
+        lib.rd_kafka_queue_io_event_enable(self._queue, -1, ffi.NULL, 0)
+        lib.rd_kafka_queue_destroy(self._queue)
+
+
+RING = (1).to_bytes(8, "little")
+_NOTHING = np.empty(0, np.int64)
+
+
+def _list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
+    listed = lib.rd_kafka_topic_partition_list_new(max(1, len(partitions)))
+    for (topic, partition), offset in partitions.items():
+        entry = lib.rd_kafka_topic_partition_list_add(listed, topic.encode(), partition)
+        if offset is not None:
+            entry.offset = offset
+    return ffi.gc(listed, lib.rd_kafka_topic_partition_list_destroy)
+
+
+def _entries(listed: Any) -> list[tuple[TopicPartition, int, int]]:
+    if listed == ffi.NULL:
+        return []
+    entries = (listed.elems[index] for index in range(listed.cnt))
+    return [
+        (TopicPartition(ffi.string(e.topic).decode(), int(e.partition)), int(e.offset), int(e.err))
+        for e in entries
+    ]
+
+
+class LaneConsumer:
+    """A consumer whose partitions are read one by one, and whose group speaks through `control`.
+
+    Either `subscribe` (the group assigns, each assignment is answered) or `assign` (outside any group). One
+    thread calls everything.
+    """
+
+    def __init__(self, settings: Mapping[str, str], wake: Wake) -> None:
+        merged = {**DEFAULTS, **{name: str(value) for name, value in settings.items()}}
+        merged.setdefault("group.id", "headrace-outside-any-group")
+        self._handle = new_handle(CONSUMER, merged, EVENT_REBALANCE | EVENT_OFFSET_COMMIT | EVENT_ERROR)
+        self._wake = wake
+        lib.rd_kafka_poll_set_consumer(self._handle)
+        self._control = lib.rd_kafka_queue_get_consumer(self._handle)
+        lib.rd_kafka_queue_io_event_enable(self._control, wake.write_fd, RING, len(RING))
+        self._buffer = ffi.new("rd_kafka_message_t *[]", READ_ROWS_MAX)
+        self.lanes: dict[TopicPartition, Lane] = {}
+        self._closed = False
+
+    def subscribe(self, topics: Collection[str]) -> None:
+        """Join the group for these topics; assignments arrive as events."""
+        wanted = _list_of({TopicPartition(topic, -1): None for topic in topics})
+        check(lib.rd_kafka_subscribe(self._handle, wanted), f"subscribe to {', '.join(topics)}")
+
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read exactly these partitions from these offsets, outside any group."""
+        self._close_lanes(list(self.lanes))
+        check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "assign")
+        self._open_lanes(positions)
+
+    def control(self) -> list[ControlEvent]:
+        """What the group and the client say, without waiting."""
+        events: list[ControlEvent] = []
+        while (event := lib.rd_kafka_queue_poll(self._control, 0)) != ffi.NULL:
+            try:
+                events.extend(self._understand(event))
+            finally:
+                lib.rd_kafka_event_destroy(event)
+        return events
+
+    def _understand(self, event: Any) -> list[ControlEvent]:
+        kind, error = lib.rd_kafka_event_type(event), lib.rd_kafka_event_error(event)
+        entries = _entries(lib.rd_kafka_event_topic_partition_list(event)) if kind != EVENT_ERROR else []
+        if kind == EVENT_REBALANCE:
+            partitions = tuple(partition for partition, _, _ in entries)
+            if error == ERR_ASSIGN_PARTITIONS:
+                return [Assigned(partitions)]
+            return [Revoked(partitions, bool(lib.rd_kafka_assignment_lost(self._handle)))]
+        text = ffi.string(lib.rd_kafka_event_error_string(event)).decode(errors="replace") if error else ""
+        if kind == EVENT_OFFSET_COMMIT:
+            if error == ERR_NO_OFFSET:
+                return []
+            return [CommitResult(text or None, {p: offset for p, offset, _ in entries})]
+        if kind == EVENT_ERROR:
+            return [ConsumerError(error, text, bool(lib.rd_kafka_event_error_is_fatal(event)))]
+        return []
+
+    def accept_assigned(self, positions: Mapping[TopicPartition, int | None]) -> None:
+        """Begin reading what was assigned, each from its offset (None: the committed one)."""
+        if self._cooperative():
+            check_object(
+                lib.rd_kafka_incremental_assign(self._handle, _list_of(positions)), "accept an assignment"
+            )
+        else:
+            check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "accept an assignment")
+        self._open_lanes(positions)
+
+    def accept_revoked(self, partitions: Collection[TopicPartition]) -> None:
+        """Stop reading what was taken away. Messages already read stay valid until freed."""
+        self._close_lanes(partitions)
+        if self._cooperative():
+            given = _list_of(dict.fromkeys(partitions))
+            check_object(lib.rd_kafka_incremental_unassign(self._handle, given), "answer a revoke")
+        else:
+            check(lib.rd_kafka_assign(self._handle, ffi.NULL), "answer a revoke")
+
+    def _cooperative(self) -> bool:
+        protocol = lib.rd_kafka_rebalance_protocol(self._handle)
+        return protocol != ffi.NULL and ffi.string(protocol) == b"COOPERATIVE"
+
+    def _open_lanes(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
+            self.lanes[partition] = Lane(self._handle, partition, self._wake, self._buffer)
+
+    def _close_lanes(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
+            if (lane := self.lanes.pop(partition, None)) is not None:
+                lane.close()
+
+    def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit without waiting; the answer is a CommitResult."""
+        check(
+            lib.rd_kafka_commit_queue(
+                self._handle, _list_of(next_offsets), self._control, ffi.NULL, ffi.NULL
+            ),
+            "commit",
+        )
+
+    def commit_sync(self, next_offsets: Mapping[TopicPartition, int]) -> None:
+        """Commit and wait for the broker's answer, `socket.timeout.ms` at most."""
+        check(lib.rd_kafka_commit(self._handle, _list_of(next_offsets), 0), "commit")
+
+    def committed(
+        self, partitions: Collection[TopicPartition], timeout_ms: int
+    ) -> dict[TopicPartition, int | None]:
+        """The group's committed offsets, None where there is none."""
+        listed = _list_of(dict.fromkeys(partitions))
+        check(lib.rd_kafka_committed(self._handle, listed, timeout_ms), "ask for committed offsets")
+        return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
+
+    def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
+        """The oldest offset kept and the end, asked of the broker."""
+        low, high = ffi.new("int64_t *"), ffi.new("int64_t *")
+        code = lib.rd_kafka_query_watermark_offsets(
+            self._handle, partition.topic.encode(), partition.partition, low, high, timeout_ms
+        )
+        check(code, f"ask for the offsets of {partition.topic}[{partition.partition}]")
+        return int(low[0]), int(high[0])
+
+    def close(self, timeout_ms: int) -> bool:
+        """Leave the group and free everything; True when the group was left within the time."""
+        if self._closed:
+            return True
+        self._closed = True
+        self._close_lanes(list(self.lanes))
+        left = self._leave(timeout_ms)
+        lib.rd_kafka_queue_io_event_enable(self._control, -1, ffi.NULL, 0)
+        lib.rd_kafka_queue_destroy(self._control)
+        lib.rd_kafka_destroy_flags(self._handle, DESTROY_NO_CONSUMER_CLOSE)
+        return left
+
+    def _leave(self, timeout_ms: int) -> bool:
+        check_object(lib.rd_kafka_consumer_close_queue(self._handle, self._control), "leave the group")
+        for _ in range(max(1, timeout_ms // 10)):
+            if lib.rd_kafka_consumer_closed(self._handle):
+                return True
+            event = lib.rd_kafka_queue_poll(self._control, 10)
+            if event == ffi.NULL:
+                continue
+            if lib.rd_kafka_event_type(event) == EVENT_REBALANCE:
+                if self._cooperative():
+                    lists = lib.rd_kafka_event_topic_partition_list(event)
+                    check_object(lib.rd_kafka_incremental_unassign(self._handle, lists), "leave the group")
+                else:
+                    lib.rd_kafka_assign(self._handle, ffi.NULL)
+            lib.rd_kafka_event_destroy(event)
+        return bool(lib.rd_kafka_consumer_closed(self._handle))
+
+
+def lost_position(error: ConsumerError) -> bool:
+    """Whether a lane's offset is no longer in its topic."""
+    return error.code == ERR_AUTO_OFFSET_RESET

@@ -1,0 +1,77 @@
+"""The librdkafka that confluent-kafka carries, called directly: what is per batch there is per batch here."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+import cffi
+import confluent_kafka.cimpl
+
+VERSION_MIN = 0x02_04_00_FF
+ERROR_TEXT_BYTES = 512
+
+PRODUCER, CONSUMER = 0, 1
+EVENT_DR, EVENT_ERROR, EVENT_REBALANCE, EVENT_OFFSET_COMMIT = 0x1, 0x8, 0x10, 0x20
+ERR_ASSIGN_PARTITIONS, ERR_REVOKE_PARTITIONS = -175, -174
+ERR_PARTITION_EOF, ERR_QUEUE_FULL, ERR_NO_OFFSET = -191, -184, -168
+ERR_AUTO_OFFSET_RESET = -140
+DESTROY_NO_CONSUMER_CLOSE = 0x8
+
+ffi = cffi.FFI()
+ffi.cdef(files("pipeline.kafka").joinpath("rdkafka.h").read_text())
+lib: Any = ffi.dlopen(confluent_kafka.cimpl.__file__)
+
+
+class KafkaError(Exception):
+    """An error of librdkafka: its code, its name (as in `_TRANSPORT`) and what it says of this case."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        self.name = ffi.string(lib.rd_kafka_err2name(code)).decode()
+        super().__init__(f"{text} ({self.name})")
+
+
+class KafkaConfigError(ValueError):
+    """A setting that librdkafka does not know or whose value it refuses."""
+
+
+if lib.rd_kafka_version() < VERSION_MIN:
+    found = ffi.string(lib.rd_kafka_version_str()).decode()
+    raise ImportError(f"librdkafka {found} is too old, 2.4.0 or newer is needed: upgrade confluent-kafka")
+
+
+def error_text(code: int) -> str:
+    """What a code means in general."""
+    return str(ffi.string(lib.rd_kafka_err2str(code)).decode())
+
+
+def check(code: int, doing: str) -> None:
+    """Raise KafkaError when a call did not return 0."""
+    if code:
+        raise KafkaError(code, f"{doing}: {error_text(code)}")
+
+
+def check_object(error: Any, doing: str) -> None:
+    """Raise KafkaError when a call returned an error object; frees it."""
+    if error == ffi.NULL:
+        return
+    code = lib.rd_kafka_error_code(error)
+    text = ffi.string(lib.rd_kafka_error_string(error)).decode()
+    lib.rd_kafka_error_destroy(error)
+    raise KafkaError(code, f"{doing}: {text}")
+
+
+def new_handle(kind: int, settings: Mapping[str, str], events: int) -> Any:
+    """Make a client. Raises KafkaConfigError that names the setting, what was given and what is accepted."""
+    conf = lib.rd_kafka_conf_new()
+    text = ffi.new("char[]", ERROR_TEXT_BYTES)
+    for name, value in settings.items():
+        if lib.rd_kafka_conf_set(conf, name.encode(), str(value).encode(), text, ERROR_TEXT_BYTES):
+            lib.rd_kafka_conf_destroy(conf)
+            raise KafkaConfigError(f"{name} = {value!r}: {ffi.string(text).decode()}")
+    lib.rd_kafka_conf_set_events(conf, events)
+    handle = lib.rd_kafka_new(kind, conf, text, ERROR_TEXT_BYTES)
+    if handle == ffi.NULL:
+        lib.rd_kafka_conf_destroy(conf)
+        raise KafkaConfigError(ffi.string(text).decode())
+    return handle
