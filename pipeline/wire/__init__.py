@@ -1,0 +1,1 @@
+"""The formats on the wire: events in, decisions, dead letters and metrics out."""

@@ -1,0 +1,203 @@
+"""The safe path of decoding: the authority on what a valid event is, one record at a time.
+
+The rules that JSON itself leaves open are ours, and stated here alone: duplicate keys, bytes that are not UTF-8,
+integers outside int64, numbers that are not finite and nesting deeper than 64 make a dead letter, wherever in the
+record they are; fields that were not declared are allowed.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+import msgspec
+
+from features.schema import EventField, FieldType, Schema
+
+NESTING_MAX = 64
+PAYLOAD_BYTES_MAX = 1 << 20
+INT64_MAX = 2**63 - 1
+_SHOWN_CHARACTERS_MAX = 40
+
+
+class BadEventError(ValueError):
+    """Why a record cannot become an event: a code to count by, and a message for a person."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One field's value: a number (NUMBER), the bytes of a string, or neither (NULL)."""
+
+    number: int | float | None = None
+    text: bytes | None = None
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it, cut short."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[:_SHOWN_CHARACTERS_MAX] + "..."
+
+
+def _nesting(raw: bytes) -> int:
+    depth = deepest = 0
+    in_string = escaped = False
+    for byte in raw:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == 0x5C:
+                escaped = True
+            elif byte == 0x22:
+                in_string = False
+        elif byte == 0x22:
+            in_string = True
+        elif byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadEventError("duplicate-key", f"key {shown(twice)} stands more than once in one object")
+    return found
+
+
+def _int(text: str) -> int:
+    value = int(text) if len(text) <= 20 else INT64_MAX + 1
+    if not -INT64_MAX - 1 <= value <= INT64_MAX:
+        raise BadEventError("integer-overflow", f"integer {shown(text)} is outside int64")
+    return value
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        raise BadEventError("non-finite", f"number {shown(text)} is too large for float64")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise BadEventError("non-finite", f"{text} is not a JSON number")
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """The record's object, by JSON's rules and ours. Raises BadEventError."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadEventError("invalid-utf8", f"byte {error.start} is not UTF-8") from None
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX and _nesting(raw) > NESTING_MAX:
+        raise BadEventError("too-deep", f"nested deeper than {NESTING_MAX}")
+    try:
+        found = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_int=_int,
+            parse_float=_float,
+            parse_constant=_constant,
+        )
+        msgspec.json.decode(raw)
+    except BadEventError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise BadEventError("invalid-json", f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BadEventError("wrong-type", f"an event is a JSON object, found {shown(found)}")
+    return found
+
+
+def _wrong(name: str, value: object, expected: str) -> BadEventError:
+    return BadEventError("wrong-type", f"{name}: found {shown(value)}, expected {expected}")
+
+
+def _time_ms(name: str, value: object) -> int:
+    if type(value) is int:
+        return value
+    expected = "ms since the epoch or an RFC 3339 time with its offset"
+    if not isinstance(value, str):
+        raise _wrong(name, value, expected)
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise BadEventError("bad-time", f"{name}: found {shown(value)}, expected {expected}") from None
+    if at.tzinfo is None or len(value) < 20:
+        raise BadEventError("bad-time", f"{name}: found {shown(value)}, expected {expected}")
+    whole_seconds = at.replace(microsecond=0)
+    return int(whole_seconds.timestamp()) * 1000 + at.microsecond // 1000
+
+
+def _text(name: str, value: str, field: EventField) -> Cell:
+    text = value.encode()
+    if len(text) > field.length_max:
+        raise BadEventError(
+            "out-of-range", f"{name}: found {len(text)} bytes, expected at most {field.length_max}"
+        )
+    return Cell(text=text)
+
+
+def _units(name: str, value: float, field: EventField) -> int:
+    units = round(float(value) * 10.0 ** (field.decimals or 0))
+    if not -INT64_MAX - 1 <= units <= INT64_MAX:
+        raise BadEventError("out-of-range", f"{name}: {shown(value)} does not fit {field.decimals} decimals")
+    return units
+
+
+def _cell(name: str, value: object, field: EventField) -> Cell:
+    kind = field.code
+    if kind == FieldType.TIME:
+        return Cell(_time_ms(name, value))
+    if isinstance(value, str) and kind in (FieldType.STRING, FieldType.ID):
+        return _text(name, value, field)
+    if kind == FieldType.BOOL and isinstance(value, bool):
+        return Cell(int(value))
+    if type(value) is int and kind in (FieldType.INT, FieldType.ID):
+        return Cell(value)
+    if type(value) in (int, float):
+        assert isinstance(value, int | float)
+        if kind == FieldType.DECIMAL:
+            return Cell(_units(name, value, field))
+        if kind == FieldType.FLOAT:
+            return Cell(float(value))
+    raise _wrong(name, value, _EXPECTED[kind])
+
+
+_EXPECTED = {
+    FieldType.INT: "an integer",
+    FieldType.FLOAT: "a number",
+    FieldType.DECIMAL: "a number",
+    FieldType.BOOL: "true or false",
+    FieldType.STRING: "a string",
+    FieldType.ID: "an integer or a string",
+}
+
+
+def decode_safe(raw: bytes, schema: Schema) -> list[Cell]:
+    """One record's cells in column order. Raises BadEventError naming the field, what was found and expected.
+
+    Ranges (`min`, `max`, times) are not checked here: they are checked on columns, for both paths at once.
+    """
+    found = parse(raw)
+    cells = []
+    for name, field in schema.fields.items():
+        value = found.get(name)
+        if value is not None:
+            cells.append(_cell(name, value, field))
+        elif not field.required:
+            cells.append(Cell())
+        elif name in found:
+            raise _wrong(name, None, f"a value of type {field.type}")
+        else:
+            raise BadEventError(
+                "missing-field", f"{name}: missing, expected a value of type {field.type}"
+            )
+    return cells
