@@ -1,0 +1,263 @@
+"""One entity's state: its tables, how they grow, and the calls into the kernel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.aggregates import COLUMN, FIELD, FROM_AGE, HALF_LIFE, OP, TO_AGE
+from features.arena import Arena
+from features.catalog import Aggregate, Catalog
+from features.columns import Columns
+from features.entity_kernel import (
+    DISORDERED,
+    DONE,
+    LATE,
+    OUT_OF_MEMORY,
+    RECORD_WORDS_MIN,
+    STOPPED_AT,
+    apply_events,
+    apply_labels,
+)
+from features.expression import column_scales
+from features.keys import Keys
+from features.schema import FieldType
+
+_OPS = {aggregate: number for number, aggregate in enumerate(Aggregate)}
+_ORDER_FREE = {
+    Aggregate.COUNT,
+    Aggregate.RISK,
+    Aggregate.MIN,
+    Aggregate.MAX,
+    Aggregate.TIME_SINCE_LAST,
+}
+_NO_OUT = np.empty((0, 0))
+_LABEL_ARENA_PART = 8
+
+
+class StateFullError(MemoryError):
+    """An entity's state has reached its bound."""
+
+
+@dataclass(frozen=True)
+class EntityPlan:
+    """An entity's declaration as the tables that its kernel reads."""
+
+    name: str
+    shared: bool
+    keys_expected: int
+    key_column: int
+    time_column: int
+    lateness_ms: int
+    keep_ms: int
+    order_column: int
+    ages_ms: NDArray[np.int64]
+    field_columns: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+    scales: NDArray[np.float64]
+    windows: NDArray[np.int64]
+    label_input: str | None
+    label_plan: tuple[int, int, int, int]
+    label_delay_ms: int
+
+    @property
+    def pointers(self) -> int:
+        """The word of a key's record where its remembered edges begin."""
+        return RECORD_WORDS_MIN + len(self.exact)
+
+    @property
+    def record_words(self) -> int:
+        """The words of a key's record."""
+        return self.pointers + len(self.ages_ms)
+
+    @property
+    def entry_words(self) -> int:
+        """The words of one entry."""
+        return 1 + len(self.exact) + (1 if self.order_column else 0)
+
+
+def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
+    """Tables for one entity of a checked catalog."""
+    spec, schema = catalog.entities[name], catalog.decided.schema_
+    columns = {feature: number for number, feature in enumerate(catalog.features)}
+    windows = {key: f for key, f in catalog.features.items() if f.entity == name}
+    shared = spec.key != catalog.decided.key
+    fields = sorted({schema.index(f.field) for f in windows.values() if f.field is not None})
+    types = [schema.fields[schema.names[field]].code for field in fields]
+    exact = np.array([kind != FieldType.FLOAT for kind in types], np.bool_)
+    ages = sorted({0} | {f.delay for f in windows.values()} | {f.delay + (f.span or 0) for f in windows.values()})
+    table = np.zeros((len(windows), HALF_LIFE + 1), np.int64)
+    scans = False
+    for number, (feature, spec_) in enumerate(windows.items()):
+        assert spec_.aggregate is not None
+        table[number, OP] = _OPS[spec_.aggregate]
+        field = fields.index(schema.index(spec_.field)) if spec_.field is not None else 0
+        table[number, FIELD] = field
+        table[number, FROM_AGE] = ages.index(spec_.delay + (spec_.span or 0))
+        table[number, TO_AGE] = ages.index(spec_.delay)
+        table[number, COLUMN] = columns[feature]
+        table[number, HALF_LIFE] = spec_.half_life or 1
+        summed = spec_.aggregate in (Aggregate.SUM, Aggregate.MEAN) and exact[field]
+        scans = scans or not (spec_.aggregate in _ORDER_FREE or summed)
+    delays = [f.delay for f in windows.values()]
+    lateness_ms = max(spec.lateness, min(delays, default=0)) if shared else spec.lateness
+    label_plan = (0, 0, 0, 0)
+    if spec.labels is not None:
+        source = catalog.inputs[spec.labels.input]
+        names = (spec.key, source.event_time, source.id, spec.labels.field)
+        label_plan = tuple(source.schema_.index(n) for n in names)  # type: ignore[assignment]
+    return EntityPlan(
+        name=name,
+        shared=shared,
+        keys_expected=spec.keys_expected,
+        key_column=schema.index(spec.key),
+        time_column=schema.index(catalog.decided.event_time),
+        lateness_ms=lateness_ms,
+        keep_ms=max(ages) + lateness_ms,
+        order_column=1 + len(fields) if shared and scans else 0,
+        ages_ms=np.array(ages, np.int64),
+        field_columns=np.array(fields, np.int64),
+        exact=exact,
+        scales=np.maximum(column_scales(schema)[fields], 1.0),
+        windows=table,
+        label_input=spec.labels.input if spec.labels else None,
+        label_plan=label_plan,
+        label_delay_ms=min((f.delay for f in windows.values() if f.aggregate == Aggregate.RISK), default=0),
+    )
+
+
+class EntityState:
+    """The windows of one entity: of one partition's keys, or of all when the entity is fed by several.
+
+    Grows in the call, never in an event's kernel; memory is bounded by `bytes_max`.
+    """
+
+    def __init__(self, plan: EntityPlan, bytes_max: int) -> None:
+        self.plan = plan
+        self._keys = Keys(plan.keys_expected)
+        self._records = np.zeros((self._keys.capacity, plan.record_words), np.int64)
+        self._arena = Arena(bytes_max)
+        self._floats = self._arena.words.view(np.float64)
+        self._labels = Arena(bytes_max // _LABEL_ARENA_PART if plan.label_input else 1)
+        self._entry = np.zeros(max(1, len(plan.exact)), np.int64)
+        self._counts = np.zeros(4, np.int64)
+
+    @property
+    def keys(self) -> int:
+        """Keys with state."""
+        return self._keys.count
+
+    def used_bytes(self) -> int:
+        """Memory in use: segments, key records and the key table."""
+        arenas = self._arena.used_bytes + self._labels.used_bytes
+        return arenas + self._records.nbytes + self._keys.used_bytes()
+
+    def apply(
+        self,
+        columns: Columns,
+        rows: NDArray[np.int32],
+        partition: NDArray[np.int32],
+        offset: NDArray[np.int64],
+        out: NDArray[np.float64] | None,
+        *,
+        update: bool,
+    ) -> tuple[int, int]:
+        """Take events in and write their windows; returns how many came late and how many disordered.
+
+        Raises StateFullError when the memory bound is reached.
+        """
+        plan, first = self.plan, 0
+        self._counts[:] = 0
+        while True:
+            calls = np.array(
+                [
+                    plan.key_column,
+                    plan.time_column,
+                    plan.lateness_ms,
+                    plan.keep_ms,
+                    update,
+                    plan.shared,
+                    plan.order_column,
+                    plan.pointers,
+                    first,
+                ],
+                np.int64,
+            )
+            apply_events(
+                columns.value,
+                columns.length,
+                rows,
+                partition,
+                offset,
+                calls,
+                self._arena.words,
+                self._arena.meta,
+                self._floats,
+                self._labels.words,
+                self._labels.meta,
+                plan.ages_ms,
+                self._keys.table,
+                self._keys.keys,
+                self._keys.lengths,
+                self._keys.text,
+                self._keys.meta,
+                self._records,
+                plan.field_columns,
+                plan.exact,
+                self._entry,
+                plan.scales,
+                plan.windows,
+                _NO_OUT if out is None else out,
+                self._counts,
+            )
+            first = self._grown()
+            if first == DONE:
+                return int(self._counts[LATE]), int(self._counts[DISORDERED])
+
+    def apply_labels(self, columns: Columns, rows: NDArray[np.int32]) -> int:
+        """Take labels in; returns how many came after a window had already asked for them.
+
+        Raises StateFullError when the memory bound is reached.
+        """
+        first = 0
+        self._counts[:] = 0
+        while first != DONE:
+            plan = (*self.plan.label_plan, self.plan.label_delay_ms, self.plan.keep_ms, first)
+            apply_labels(
+                columns.value,
+                columns.length,
+                rows,
+                np.array(plan, np.int64),
+                self._labels.words,
+                self._labels.meta,
+                self._keys.table,
+                self._keys.keys,
+                self._keys.lengths,
+                self._keys.text,
+                self._keys.meta,
+                self._records,
+                self._counts,
+            )
+            first = self._grown()
+        return int(self._counts[DISORDERED])
+
+    def _grown(self) -> int:
+        """Make room after the kernel stopped; returns where it goes on, DONE when it had not stopped."""
+        self._arena.prefault()
+        self._labels.prefault()
+        stopped = int(self._counts[STOPPED_AT])
+        if stopped == DONE:
+            return DONE
+        if self._keys.count == self._keys.capacity:
+            self._keys.grow()
+            more = np.zeros((self._keys.capacity - len(self._records), self.plan.record_words), np.int64)
+            self._records = np.concatenate((self._records, more))
+        elif self._counts[OUT_OF_MEMORY]:
+            raise StateFullError(
+                f"entity {self.plan.name!r}: its state has reached the bound of memory_bytes_max with "
+                f"{self._keys.count} keys; raise it, shorten spans, or add processes"
+            )
+        else:
+            self._keys.grow_text()
+        return stopped
+

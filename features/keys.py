@@ -1,0 +1,121 @@
+"""From an entity's key, an integer or a string, to its index: open addressing, bytes compared on every hit."""
+
+import secrets
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.kernel import kernel
+from features.memory import copy_bytes, equal_bytes, load_u8
+from features.schema import NUMBER
+
+_NUMBER = NUMBER
+_TEXT_BYTES_PER_KEY = 24
+FULL = -2
+ABSENT = -1
+
+
+@kernel()
+def _mix(word: int) -> int:
+    """A bijective scramble of 64 bits (the finaliser of MurmurHash3, Appleby 2011)."""
+    word = np.uint64(word)
+    word = (word ^ (word >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    word = (word ^ (word >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return np.int64(word ^ (word >> np.uint64(33)))
+
+
+@kernel()
+def _hash(value: int, length: int, seed: int) -> int:
+    if length == _NUMBER:
+        return _mix(value ^ seed)
+    word = np.uint64(seed) ^ np.uint64(0xCBF29CE484222325)
+    for index in range(length):
+        word = (word ^ np.uint64(load_u8(value + index))) * np.uint64(0x100000001B3)
+    return _mix(np.int64(word))
+
+
+@kernel()
+def find_key(
+    value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any
+) -> int:
+    """The index of a key, ABSENT when it is not there and `add` is false, FULL when there is no room for it.
+
+    table: int32[power of two], -1 where empty. keys: int64[capacity], an integer key or where its bytes begin
+    in `text` (uint8); lengths: int32[capacity]. meta: [keys, bytes of text, seed].
+    """
+    mask = len(table) - 1
+    place = _hash(value, length, meta[2]) & mask
+    while table[place] >= 0:
+        index = table[place]
+        if lengths[index] == length and (
+            keys[index] == value
+            if length == _NUMBER
+            else equal_bytes(text.ctypes.data + keys[index], value, length)
+        ):
+            return index
+        place = (place + 1) & mask
+    if not add:
+        return ABSENT
+    index = meta[0]
+    if index == len(keys) or (length > 0 and meta[1] + length > len(text)):
+        return FULL
+    keys[index] = value
+    lengths[index] = length
+    if length != _NUMBER:
+        keys[index] = meta[1]
+        copy_bytes(text.ctypes.data + meta[1], value, length)
+        meta[1] += length
+    table[place] = index
+    meta[0] = index + 1
+    return index
+
+
+@kernel("void(int32[::1], int64[::1], int32[::1], uint8[::1], int64[::1])")
+def _rehash(table: Any, keys: Any, lengths: Any, text: Any, meta: Any) -> None:
+    mask = len(table) - 1
+    for index in range(meta[0]):
+        value = keys[index] if lengths[index] == _NUMBER else text.ctypes.data + keys[index]
+        place = _hash(value, lengths[index], meta[2]) & mask
+        while table[place] >= 0:
+            place = (place + 1) & mask
+        table[place] = index
+
+
+class Keys:
+    """The keys of one table. The hash is seeded anew in every process, so that nobody can aim collisions."""
+
+    def __init__(self, expected: int) -> None:
+        capacity = 16
+        while capacity < expected:
+            capacity *= 2
+        self.keys: NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.lengths: NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self.table: NDArray[np.int32] = np.full(capacity * 2, -1, np.int32)
+        self.text: NDArray[np.uint8] = np.zeros(1024, np.uint8)
+        self.meta: NDArray[np.int64] = np.array([0, 0, secrets.randbits(63)], np.int64)
+
+    @property
+    def count(self) -> int:
+        """Keys known."""
+        return int(self.meta[0])
+
+    @property
+    def capacity(self) -> int:
+        """Keys that fit before the table grows."""
+        return len(self.keys)
+
+    def grow_text(self) -> None:
+        """Make room for the bytes of more string keys."""
+        self.text = np.concatenate((self.text, np.zeros_like(self.text)))
+
+    def grow(self) -> None:
+        """Double the table."""
+        self.keys = np.concatenate((self.keys, np.zeros_like(self.keys)))
+        self.lengths = np.concatenate((self.lengths, np.zeros_like(self.lengths)))
+        self.table = np.full(len(self.keys) * 2, -1, np.int32)
+        _rehash(self.table, self.keys, self.lengths, self.text, self.meta)
+
+    def used_bytes(self) -> int:
+        """Memory of the table itself."""
+        return sum(array.nbytes for array in (self.keys, self.lengths, self.table, self.text))

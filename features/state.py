@@ -1,0 +1,198 @@
+"""The feature set of a catalog, and the state that it is computed from."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import Catalog
+from features.columns import Columns
+from features.entity import EntityPlan, EntityState, plan_entity
+from features.expression import Program, column_scales, compile_expression, run_program
+from features.kernel import kernel
+
+MEMORY_BYTES_MAX = 16 << 30
+_ONE_SLICE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one call met: events beyond their entity's lateness, and what came too late for earlier answers."""
+
+    late: int = 0
+    disordered: int = 0
+
+
+@kernel("void(int32[::1], float64[:, ::1], float32[:, ::1])")
+def _narrow(rows: Any, wide: Any, narrow: Any) -> None:
+    for index in range(len(rows)):
+        for column in range(wide.shape[1]):
+            narrow[rows[index], column] = np.float32(wide[rows[index], column])
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A user's own compiled function: float64 arguments from fields, one float64 back."""
+
+    function: Callable[..., float]
+    fields: tuple[int, ...]
+    column: int
+
+
+def load_function(where: str, path: str, arguments: int) -> Callable[..., float]:
+    """Import `module:function`. Raises ValueError that says what is missing or wrong about it."""
+    module, _, name = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{where}: cannot import {path!r}, expected module:function ({error})") from None
+    if not hasattr(function, "py_func"):
+        raise ValueError(f"{where}: {path!r} is not compiled by numba.njit")
+    expected = function.py_func.__code__.co_argcount
+    if expected != arguments:
+        raise ValueError(f"{where}: {path!r} takes {expected} arguments, {arguments} are named")
+    return function  # type: ignore[no-any-return]
+
+
+class FeatureSet:
+    """A catalog made ready: programs for expressions, table plans for entities. Immutable, shared by states.
+
+    `names` are the features in declaration order, which is their column order.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.names: tuple[str, ...] = tuple(catalog.features)
+        self.entities: tuple[EntityPlan, ...] = tuple(plan_entity(name, catalog) for name in catalog.entities)
+        self.scales = column_scales(catalog.decided.schema_)
+        schema = catalog.decided.schema_
+        self.programs: list[tuple[Program, int]] = []
+        self.calls: list[_Call] = []
+        for column, (name, feature) in enumerate(catalog.features.items()):
+            where = f"features.{name}"
+            if feature.expression is not None:
+                self.programs.append((compile_expression(where, feature.expression, schema), column))
+            elif feature.call is not None:
+                function = load_function(where, feature.call, len(feature.arguments))
+                fields = tuple(schema.index(argument) for argument in feature.arguments)
+                self.calls.append(_Call(function, fields, column))
+
+    @property
+    def has_global_entities(self) -> bool:
+        """Whether some state is fed by all partitions of the deciding input."""
+        return any(plan.shared for plan in self.entities)
+
+    def new_state(self, memory_bytes_max: int = MEMORY_BYTES_MAX) -> "FeatureState":
+        """Empty state for this set."""
+        return FeatureState(self, memory_bytes_max)
+
+
+class FeatureState:
+    """All windows that a process keeps. One thread calls everything.
+
+    Entities whose key is the topic's are kept by slice (a partition; a replay or backfill uses one slice for
+    all), so that a partition takes its state along; the others are kept once for all.
+    """
+
+    def __init__(self, features: FeatureSet, memory_bytes_max: int) -> None:
+        self._features = features
+        self._bytes_max = memory_bytes_max
+        self._global = {
+            plan.name: EntityState(plan, memory_bytes_max) for plan in features.entities if plan.shared
+        }
+        self._local: dict[int, dict[str, EntityState]] = {}
+        self._deciding = features.catalog.deciding_input
+
+    def apply(
+        self,
+        input_name: str,
+        columns: Columns,
+        rows: NDArray[np.int32],
+        partition: NDArray[np.int32],
+        offset: NDArray[np.int64],
+        *,
+        slice_id: int = _ONE_SLICE,
+        update_local: bool = True,
+        update_global: bool = True,
+        out64: NDArray[np.float64] | None = None,
+        out32: NDArray[np.float32] | None = None,
+    ) -> Applied:
+        """Take events of one input in, in the order of `rows`.
+
+        For the deciding input, out64[row] and out32[row] (float64 and float32[capacity, features], owned by
+        the caller) are written for each row. `partition` and `offset` have a cell for each of `rows`. Raises
+        StateFullError when the memory bound is reached.
+        """
+        if input_name != self._deciding:
+            return self._apply_labels(input_name, columns, rows)
+        late = disordered = 0
+        for plan in self._features.entities:
+            state = self._global[plan.name] if plan.shared else self._slice(slice_id)[plan.name]
+            update = update_global if plan.shared else update_local
+            if not update and out64 is None:
+                continue
+            counts = state.apply(columns, rows, partition, offset, out64, update=update)
+            late += 0 if plan.shared else counts[0]
+            disordered += counts[1]
+        if out64 is not None:
+            self._write_stateless(columns, rows, out64)
+            if out32 is not None:
+                _narrow(rows, out64, out32)
+        return Applied(late, disordered)
+
+    def _apply_labels(self, input_name: str, columns: Columns, rows: NDArray[np.int32]) -> Applied:
+        disordered = 0
+        for plan in self._features.entities:
+            if plan.label_input != input_name:
+                continue
+            if not plan.shared:
+                raise NotImplementedError(f"labels on entity {plan.name!r}, which is the topic's key")
+            disordered += self._global[plan.name].apply_labels(columns, rows)
+        return Applied(0, disordered)
+
+    def _write_stateless(
+        self, columns: Columns, rows: NDArray[np.int32], out64: NDArray[np.float64]
+    ) -> None:
+        scales = self._features.scales
+        for program, column in self._features.programs:
+            run_program(program.steps, program.constants, columns.value, scales, rows, out64, column)
+        for call in self._features.calls:
+            arguments = []
+            for field in call.fields:
+                scale = scales[field]
+                raw = columns.floats[field, rows] if scale == 0.0 else columns.value[field, rows] / scale
+                arguments.append(raw)
+            out64[rows, call.column] = [call.function(*cells) for cells in zip(*arguments, strict=True)]
+
+    def _slice(self, slice_id: int) -> dict[str, EntityState]:
+        if slice_id not in self._local:
+            self._local[slice_id] = {
+                plan.name: EntityState(plan, self._bytes_max)
+                for plan in self._features.entities
+                if not plan.shared
+            }
+        return self._local[slice_id]
+
+    def drop_slice(self, slice_id: int) -> None:
+        """Forget a partition's own entities: it is another process's now."""
+        self._local.pop(slice_id, None)
+
+    def keys(self) -> dict[str, int]:
+        """Keys with state, by entity."""
+        return {name: sum(state.keys for state in states) for name, states in self._by_entity().items()}
+
+    def used_bytes(self) -> dict[str, int]:
+        """Memory in use, by entity."""
+        return {
+            name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()
+        }
+
+    def _by_entity(self) -> dict[str, list[EntityState]]:
+        found = {name: [state] for name, state in self._global.items()}
+        for states in self._local.values():
+            for name, state in states.items():
+                found.setdefault(name, []).append(state)
+        return found
