@@ -1,0 +1,144 @@
+"""Decisions as JSON, version 1: what the business reads, written by one kernel for a whole batch."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kafka.messages import MESSAGE
+from pipeline.rows import OUTCOMES, Outcome, Rows
+from pipeline.wire.decision_kernel import NUMBERS_BYTES_MAX, write_decisions
+from pipeline.wire.json_text import ESCAPED_BYTES_MAX, SLACK_BYTES, pieces, quoted
+
+DECISION_VERSION = 1
+EXPIRED_TIER = "expired"
+_DECIDED = (Outcome.SCORED, Outcome.DEGRADED, Outcome.EXPIRED)
+_NO_TEXT = np.zeros(SLACK_BYTES, np.uint8)
+
+
+class TierLabel(NamedTuple):
+    """What decisions of one tier say of it; a rule has no model, version or provider."""
+
+    tier: str
+    model: str | None
+    version: str | None
+    provider: str | None
+
+
+def _joined(parts: Sequence[tuple[str, bytes]]) -> bytes:
+    return b"".join(b',"%s":%s' % (name.encode(), value) for name, value in parts)
+
+
+class DecisionEncoder:
+    """Writes decisions of one pipeline for events of one topic.
+
+    `tiers` are in the order of `Rows.tier`, `decisions` in that of `Rows.decision`. With `features` (the
+    names of the columns of `Rows.features64`) each decision carries their exact values.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: str,
+        topic: str,
+        tiers: Sequence[TierLabel],
+        decisions: Sequence[str],
+        features: Sequence[str] | None = None,
+    ) -> None:
+        head = b'{"v":%d,"pipeline":%s,"id":' % (DECISION_VERSION, quoted(pipeline))
+        endings = [
+            _joined([("outcome", quoted(OUTCOMES[outcome])), ("decision", quoted(label)), ("score", b"")])
+            for outcome in _DECIDED
+            for label in decisions
+        ]
+        labels = [*tiers, TierLabel(EXPIRED_TIER, None, None, None)]
+        by_tier = [
+            _joined([*((field, quoted(getattr(tier, field))) for field in tier._fields), ("event_time", b"")])
+            for tier in labels
+        ]
+        met = [b',"deadline_met":%s,"latency_us":{"queue":' % word for word in (b"false", b"true")]
+        fixed = [
+            b',"features":',
+            b',"score":',
+            b',"total":',
+            b'},"age_us":',
+            b',"source":[%s,' % quoted(topic),
+        ]
+        named = [
+            (b"," if index else b',"features":{') + quoted(name) + b":"
+            for index, name in enumerate(features or ())
+        ]
+        texts = [head, *fixed, *met, *endings, *by_tier, *named]
+        self._text, self._starts = pieces(texts)
+        self._decisions = len(decisions)
+        self._tiers = len(tiers)
+        self._features = len(named)
+        longest = [max(map(len, group), default=0) for group in (met, endings, by_tier)]
+        self._row_bytes_max = sum(map(len, [head, *fixed, *named])) + sum(longest) + NUMBERS_BYTES_MAX
+        self._buffer = np.zeros(1 << 16, np.uint8)
+        self._messages = np.zeros(256, MESSAGE)
+
+    def encode(
+        self,
+        rows: Rows,
+        slots: NDArray[np.int32],
+        *,
+        now_ns: int,
+        now_ms: int,
+        delivery_ns: int,
+        partitions: int,
+    ) -> NDArray[Any]:
+        """One message (dtype MESSAGE) a slot, in the order of `slots`, each scored, degraded or expired.
+
+        Payloads lie in a buffer of this object: the messages are valid until the next call, and no longer
+        than the encoder lives. Keys are the
+        input's own, in the memory that `rows` points to; a keyed record goes where Java's partitioner puts
+        it, one without a key to its source partition modulo `partitions`. `_private` is slot + 1.
+        `delivery_ns` is how long delivery is expected to take: `deadline_met` counts it in. `age_us` is null
+        for a record without a timestamp, and negative when its producer's clock is ahead.
+        """
+        count = len(slots)
+        values = _NO_TEXT
+        if self._features and count:
+            text = msgspec.json.encode(rows.features64[slots].tolist())
+            values = np.frombuffer(text + bytes(SLACK_BYTES), np.uint8)
+        self._make_room(rows, slots, values)
+        messages = self._messages[:count]
+        write_decisions(
+            slots,
+            messages.view(np.uint8).reshape(count, MESSAGE.itemsize),
+            self._buffer,
+            self._text,
+            self._starts,
+            np.array([self._decisions, self._tiers, self._features, partitions], np.int64),
+            np.array([now_ns, now_ms, delivery_ns], np.int64),
+            values,
+            rows.partition,
+            rows.offset,
+            rows.timestamp_ms,
+            rows.arrival_ns,
+            rows.deadline_ns,
+            rows.dispatch_ns,
+            rows.score_ns,
+            rows.features_ns,
+            rows.event_time_ms,
+            rows.id_value,
+            rows.id_length,
+            rows.key_address,
+            rows.key_length,
+            rows.outcome,
+            rows.tier,
+            rows.decision,
+            rows.score,
+        )
+        return messages
+
+    def _make_room(self, rows: Rows, slots: NDArray[np.int32], values: NDArray[np.uint8]) -> None:
+        text_bytes = int(np.maximum(rows.id_length[slots], 0).sum(dtype=np.int64)) * ESCAPED_BYTES_MAX
+        needed = len(slots) * self._row_bytes_max + text_bytes + len(values) + SLACK_BYTES
+        if needed > len(self._buffer):
+            self._buffer = np.zeros(2 * needed, np.uint8)
+        if len(slots) > len(self._messages):
+            self._messages = np.zeros(2 * len(slots), MESSAGE)

@@ -1,0 +1,65 @@
+"""Scores to decisions."""
+
+import numpy as np
+import pytest
+
+from pipeline.decide import Decider
+from pipeline.rows import Outcome, Rows
+
+APPROVE, REVIEW, DECLINE = 0, 1, 2
+
+
+def slots(*numbers: int) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
+    return np.array(numbers, np.int32)
+
+
+def decided(score: float, thresholds: list[float], tier: int = 0) -> tuple[int, int, int]:
+    rows = Rows(4, 1)
+    rows.score[2] = score
+    Decider(rows, [thresholds, [limit / 2 for limit in thresholds]], REVIEW).scored(slots(2), tier)
+    return int(rows.outcome[2]), int(rows.tier[2]), int(rows.decision[2])
+
+
+@pytest.mark.parametrize(
+    ("score", "decision"),
+    [(0.0, APPROVE), (0.2999, APPROVE), (0.3, REVIEW), (0.6999, REVIEW), (0.7, DECLINE), (1.0, DECLINE)],
+)
+def test_a_score_at_a_threshold_has_reached_it(score: float, decision: int) -> None:
+    assert decided(score, [0.3, 0.7]) == (Outcome.SCORED, 0, decision)
+
+
+def test_a_lower_tier_degrades_and_has_thresholds_of_its_own() -> None:
+    assert decided(0.2, [0.3, 0.7], tier=1) == (Outcome.DEGRADED, 1, REVIEW)
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf, -np.inf])
+def test_no_finite_score_is_counted_and_falls_back(score: float) -> None:
+    rows = Rows(2, 1)
+    rows.score[1] = score
+    decider = Decider(rows, [[0.3, 0.7]], REVIEW)
+    decider.scored(slots(0, 1), 0)
+    assert rows.decision.tolist() == [APPROVE, REVIEW]
+    assert decider.not_finite == 1
+
+
+def test_expired_rows_get_the_fallback_and_no_tier() -> None:
+    rows = Rows(4, 1)
+    Decider(rows, [[0.3, 0.7], [0.3, 0.7]], DECLINE).expired(slots(1, 3))
+    assert rows.outcome.tolist() == [Outcome.PENDING, Outcome.EXPIRED, Outcome.PENDING, Outcome.EXPIRED]
+    assert rows.decision[[1, 3]].tolist() == [DECLINE, DECLINE]
+    assert rows.tier[1] == 2
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "fallback", "words"),
+    [
+        ([[0.8, 0.3]], 0, "ascending"),
+        ([[0.3], [0.3, 0.8]], 0, "tier 1 has 2 thresholds"),
+        ([[0.3, 0.8]], 3, "expected 0 to 2"),
+    ],
+)
+def test_thresholds_that_cannot_decide_are_refused(
+    thresholds: list[list[float]], fallback: int, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        Decider(Rows(1, 1), thresholds, fallback)

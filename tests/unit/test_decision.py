@@ -1,0 +1,114 @@
+"""A decision as the design writes it, and the corners of what it can say."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.rows import NO_TIMESTAMP, Outcome
+from tests.laws.decision_reader import (
+    PLAIN,
+    WITH_FEATURES,
+    decoded,
+    encoded,
+    key_of,
+    new_rows,
+    slots_of,
+    text_of,
+)
+
+
+def test_the_fields_and_their_order_are_the_contract() -> None:
+    rows = new_rows(4)
+    rows.score[3] = 0.913
+    rows.decision[3] = 1
+    (message,) = encoded(PLAIN, rows, slots_of(3))
+    assert text_of(message).decode() == (
+        '{"v":1,"pipeline":"fraud","id":3,"outcome":"scored","decision":"review","score":0.913000,'
+        '"tier":"primary","model":"fraud-gbt","version":"1","provider":"CPUExecutionProvider",'
+        '"event_time":1522540831003,"deadline_met":true,'
+        '"latency_us":{"queue":2800,"features":200,"score":900,"total":9997},"age_us":247000,'
+        '"source":["transactions",3,10003]}'
+    )
+    assert message["_private"] == 4
+
+
+def test_an_expired_row_has_no_score_and_no_model() -> None:
+    rows = new_rows(1)
+    rows.outcome[0], rows.tier[0], rows.decision[0] = Outcome.EXPIRED, 2, 1
+    rows.dispatch_ns[0] = rows.score_ns[0] = 10**15  # what an earlier user of the slot left behind
+    (message,) = encoded(PLAIN, rows, slots_of(0))
+    read = decoded(message)
+    assert (read["outcome"], read["decision"], read["tier"]) == ("expired", "review", "expired")
+    assert [read[name] for name in ("score", "model", "version", "provider")] == [None] * 4
+    assert read["latency_us"] == {"queue": 9800, "features": 200, "score": 0, "total": 10_000}
+
+
+def test_deadline_met_counts_the_delivery_in() -> None:
+    rows = new_rows(1)
+    for now_ns, met in ((148_000_000, True), (148_000_001, False)):
+        (message,) = encoded(PLAIN, rows, slots_of(0), now_ns)
+        assert decoded(message)["deadline_met"] is met
+
+
+def test_latency_is_never_negative_and_age_says_when_clocks_disagree() -> None:
+    rows = new_rows(2)
+    rows.timestamp_ms[:] = (1_700_000_000_251, NO_TIMESTAMP)
+    rows.dispatch_ns[:] = 0
+    ahead, without = encoded(PLAIN, rows, slots_of(0, 1), now_ns=0)
+    assert set(decoded(ahead)["latency_us"].values()) == {0, 200, 900}
+    assert decoded(ahead)["age_us"] == -1000
+    assert decoded(without)["age_us"] is None
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (0.0, "0.000000"),
+        (0.9999999, "1.000000"),
+        (-3.25, "-3.250000"),
+        (1e-7, "0.000000"),
+        (7e11, "699999977472.000000"),
+        (1e20, "1.000000e20"),
+        (3.4e38, "3.400000e38"),
+        (np.nan, "null"),
+        (np.inf, "null"),
+        (-np.inf, "null"),
+    ],
+)
+def test_scores_are_json_whatever_a_model_gives(score: float, text: str) -> None:
+    rows = new_rows(1)
+    rows.score[0] = score
+    (message,) = encoded(PLAIN, rows, slots_of(0))
+    assert f'"score":{text},'.encode() in text_of(message)
+    assert decoded(message)["score"] == json.loads(text)
+
+
+def test_a_null_key_goes_by_the_source_partition_and_an_empty_key_is_a_key() -> None:
+    rows = new_rows(10)
+    held = np.frombuffer(b"foobar", np.uint8)
+    rows.key_address[0], rows.key_length[0] = held.ctypes.data, 6
+    rows.key_address[1], rows.key_length[1] = held.ctypes.data, 0
+    rows.partition[9] = 9
+    keyed, empty, null = encoded(PLAIN, rows, slots_of(0, 1, 9))
+    assert (key_of(keyed), keyed["partition"]) == (b"foobar", (-790332482 & 0x7FFFFFFF) % 6)
+    assert (key_of(empty), empty["partition"]) == (b"", (275646681 & 0x7FFFFFFF) % 6)
+    assert (key_of(null), null["partition"]) == (None, 9 % 6)
+
+
+def test_an_absent_id_is_null() -> None:
+    rows = new_rows(1)
+    rows.id_length[0] = -2
+    assert decoded(encoded(PLAIN, rows, slots_of(0))[0])["id"] is None
+
+
+def test_no_rows_no_messages() -> None:
+    assert len(encoded(WITH_FEATURES, new_rows(1), slots_of())) == 0
+
+
+def test_a_batch_larger_than_any_before_makes_room() -> None:
+    rows = new_rows(3000)
+    for slots in (slots_of(7), np.arange(3000, dtype=np.int32), slots_of(8)):
+        messages = encoded(PLAIN, rows, slots)
+        assert [decoded(message)["id"] for message in messages] == slots.tolist()
+        assert (messages["_private"] == slots + 1).all()
