@@ -1,0 +1,72 @@
+"""`[kafka]`: librdkafka's own settings under librdkafka's own dotted names."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipeline.config.sections import Section
+
+
+def _text(value: Any) -> str:
+    """A setting as librdkafka takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ValueError(f"found {value!r}, expected a string, a number, true or false")
+
+
+Settings = dict[str, Annotated[str, BeforeValidator(_text)]]
+REQUIRED = ("bootstrap.servers", "group.id")
+OURS = {
+    "enable.auto.commit": "offsets are committed when outcomes are delivered, never by a timer",
+    "enable.auto.offset.store": "offsets are committed when outcomes are delivered, never when they are read",
+}
+"""Settings that would break what the engine promises, and why."""
+
+
+class KafkaSection(Section):
+    """Settings for both clients, and for one of them in `[kafka.consumer]` and `[kafka.producer]`.
+
+    The names are checked by librdkafka itself when a client is made (`headrace config check` does that too).
+    """
+
+    common: Settings
+    consumer: Settings = Field(default_factory=dict)
+    producer: Settings = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, table: Any) -> Any:
+        if not isinstance(table, dict) or "common" in table:
+            return table
+        clients = {name: table[name] for name in ("consumer", "producer") if name in table}
+        return {"common": {k: v for k, v in table.items() if k not in clients}, **clients}
+
+    @model_validator(mode="after")
+    def _usable(self) -> "KafkaSection":
+        for name in REQUIRED:
+            if not self.common.get(name):
+                raise ValueError(f'"{name}" is missing')
+        for table in (self.common, self.consumer, self.producer):
+            for name, why in OURS.items():
+                if name in table:
+                    raise ValueError(f'"{name}" cannot be set: {why}')
+        return self
+
+    @property
+    def bootstrap(self) -> str:
+        """The addresses of brokers."""
+        return self.common["bootstrap.servers"]
+
+    def consumer_settings(self) -> dict[str, str]:
+        """What the consumer is made with."""
+        return {**self.common, **self.consumer}
+
+    def producer_settings(self) -> dict[str, str]:
+        """What the producer is made with."""
+        return {**self.admin_settings(), **self.producer}
+
+    def admin_settings(self) -> dict[str, str]:
+        """What admin requests and tools are made with: the settings for both clients, without the group's."""
+        return {name: value for name, value in self.common.items() if not name.startswith("group.")}

@@ -1,0 +1,95 @@
+"""From a file, the environment and the command line to one checked configuration."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.config.model import PipelineConfig
+from pipeline.config.overrides import Layers, lay_assignments, lay_environment
+from pipeline.config.problems import ConfigError, Problem, problems_of
+
+SECTIONS = tuple(PipelineConfig.model_fields)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A configuration and where its values came from.
+
+    `origins` has a path for each value that did not come from `source`; what is in neither is a default.
+    """
+
+    config: PipelineConfig
+    source: Path
+    tables: Mapping[str, Any]
+    origins: Mapping[tuple[str | int, ...], str]
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the pipelines that come with the product."""
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _shipped_folder().iterdir()))
+
+
+def find(name: str) -> Path:
+    """The configuration file that a path, or the bare name of a shipped pipeline, means."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    inside = _shipped_folder() / f"{name}.toml"
+    if path.suffix == "" and len(path.parts) == 1 and inside.is_file():
+        return inside
+    raise ConfigError("", [Problem(name, f"no such file, and the shipped pipelines are {', '.join(shipped())}")])
+
+
+def load(name: str, *, environ: Mapping[str, str], assignments: Sequence[str] = ()) -> Loaded:
+    """Read and check a configuration. Raises ConfigError with every mistake, before anything else is touched.
+
+    `environ` is laid over the file (HEADRACE_TABLE__KEY), `assignments` (`table.key=value`) over both.
+    """
+    source = find(name)
+    layers = Layers(_read(source))
+    lay_environment(layers, environ, SECTIONS)
+    lay_assignments(layers, assignments, SECTIONS)
+    _resolve_folder(layers.tables, source)
+    try:
+        config = _validated(layers)
+    except ValidationError as error:
+        raise ConfigError(str(source), problems_of(error, PipelineConfig, layers.origins)) from None
+    return Loaded(config, source, layers.tables, layers.origins)
+
+
+def _shipped_folder() -> Path:
+    return Path(str(files("pipeline").joinpath("configs")))
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(str(source), [Problem("", f"cannot be read as TOML: {error}")]) from None
+
+
+def _resolve_folder(tables: dict[str, Any], source: Path) -> None:
+    """A repository's folder is meant relative to the file that names it."""
+    models = tables.get("models")
+    if isinstance(models, dict) and isinstance(models.get("folder"), str):
+        models["folder"] = str((source.parent / models["folder"]).absolute())
+
+
+def _validated(layers: Layers) -> PipelineConfig:
+    try:
+        return PipelineConfig.model_validate(layers.tables)
+    except ValidationError as error:
+        strings = [e["loc"] for e in error.errors() if e["type"] == "string_type" and e["loc"] in layers.texts]
+        if not strings:
+            raise
+    for path in strings:  # what the environment gave looks like a number, and is a string all the same
+        node: Any = layers.tables
+        for part in path[:-1]:
+            node = node[part]
+        node[path[-1]] = layers.texts[path]
+    return PipelineConfig.model_validate(layers.tables)

@@ -1,0 +1,56 @@
+"""The whole configuration of a pipeline, and the checks that span its tables."""
+
+from functools import cached_property
+
+from pydantic import Field, model_validator
+
+from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
+from pipeline.config.kafka_section import KafkaSection
+from pipeline.config.sections import (
+    DecideSection,
+    EngineSection,
+    ModelsSection,
+    PipelineSection,
+    PublishSection,
+    Section,
+    TierSection,
+    TopicsSection,
+)
+
+
+class PipelineConfig(Section):
+    """What a pipeline's TOML file says, with defaults filled in. Frozen; safe to share between threads."""
+
+    pipeline: PipelineSection
+    kafka: KafkaSection
+    topics: TopicsSection = TopicsSection()
+    models: ModelsSection = ModelsSection()
+    inputs: dict[str, InputSpec]
+    entities: dict[str, EntitySpec] = Field(default_factory=dict)
+    features: dict[str, FeatureSpec] = Field(min_length=1)
+    tiers: tuple[TierSection, ...] = Field(min_length=1)
+    decide: DecideSection
+    publish: PublishSection = PublishSection()
+    engine: EngineSection = EngineSection()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """Inputs, entities and features, as the feature compiler takes them."""
+        return Catalog(inputs=self.inputs, entities=self.entities, features=self.features)
+
+    @property
+    def topic_names(self) -> tuple[str, ...]:
+        """Every topic that is read or written, inputs first."""
+        read = tuple(spec.topic for spec in self.inputs.values())
+        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "PipelineConfig":
+        _ = self.catalog
+        names = [tier.name for tier in self.tiers]
+        if len(set(names)) < len(names):
+            raise ValueError(f"tiers: {', '.join(names)} has a name twice")
+        topics = self.topic_names
+        if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
+            raise ValueError(f"topics: {', '.join(twice)} is named twice; inputs and outputs need one each")
+        return self

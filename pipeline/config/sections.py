@@ -1,0 +1,146 @@
+"""The tables of a pipeline's TOML file, one frozen model each. What a key means stands beside it, once."""
+
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
+
+Ms = Annotated[StrictInt, Field(ge=0)]
+"""A whole number of milliseconds."""
+Rows = Annotated[StrictInt, Field(ge=1)]
+Bytes = Annotated[StrictInt, Field(ge=1)]
+TopicName = Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+
+GiB = 1 << 30
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, nothing changes once it is read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PipelineSection(Section):
+    """`[pipeline]`: what this pipeline is and how long an event may take."""
+
+    name: Annotated[StrictStr, Field(pattern=r"^[a-zA-Z0-9._-]{1,100}$")]
+    """In every decision and metric."""
+    budget_ms: Annotated[Ms, Field(ge=1)] = 100
+    """How long an event may take that names no deadline of its own, from the record's timestamp."""
+    budget_ms_max: Annotated[Ms, Field(ge=1)] = 10_000
+    """The longest deadline an event may ask for, from its arrival."""
+    mode: Literal["live", "replay"] = "live"
+    """`replay` merges partitions and topics by event time up to the end found at its start; no deadlines."""
+    future_ms_max: Ms = 86_400_000
+    """An event dated further ahead of its record's timestamp is refused: it would make all others late."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PipelineSection":
+        if self.budget_ms > self.budget_ms_max:
+            raise ValueError(f"budget_ms {self.budget_ms} is above budget_ms_max {self.budget_ms_max}")
+        return self
+
+
+class TopicsSection(Section):
+    """`[topics]`: where outcomes and metrics go."""
+
+    decisions: TopicName = "decisions"
+    """One record an event that asks for a decision."""
+    dead_letters: TopicName = "dead-letters"
+    """Records that could not become an event, untouched, with the reason in headers."""
+    metrics: TopicName = "metrics"
+    """One record a process and `engine.metrics_ms`."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "TopicsSection":
+        if len({self.decisions, self.dead_letters, self.metrics}) < 3:
+            raise ValueError("decisions, dead_letters and metrics need three different topics")
+        return self
+
+
+class ModelsSection(Section):
+    """`[models]`: where models are looked up."""
+
+    folder: StrictStr | None = None
+    """A model repository; relative to the configuration file. Unset: the models that are shipped."""
+
+
+class TierSection(Section):
+    """`[[tiers]]`: a way to score, best first."""
+
+    name: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_-]{1,50}$")]
+    """In decisions and metrics; `primary` for the first, by custom."""
+    model: StrictStr
+    """The model's folder in the repository."""
+    version: StrictStr = "1"
+    """The folder in the model's folder."""
+    providers: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("CPUExecutionProvider",)
+    """ONNX Runtime's names. What is asked for is what runs, or the process does not start."""
+
+
+class DecideSection(Section):
+    """`[decide]`: from score to decision."""
+
+    labels: Annotated[tuple[StrictStr, ...], Field(min_length=1)]
+    """Decisions, from the lowest scores to the highest."""
+    thresholds: tuple[StrictFloat, ...] = ()
+    """The score at which each next label begins: one less than labels, rising."""
+    fallback: StrictStr
+    """The decision of an event whose deadline passed before it was scored."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "DecideSection":
+        if len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels: {', '.join(self.labels)} has a label twice")
+        if len(self.thresholds) != len(self.labels) - 1:
+            raise ValueError(
+                f"thresholds: {len(self.labels)} labels need {len(self.labels) - 1} thresholds between them, "
+                f"found {len(self.thresholds)}"
+            )
+        if any(low >= high for low, high in pairwise(self.thresholds)):
+            raise ValueError(f"thresholds: expected rising numbers, found {list(self.thresholds)}")
+        if self.fallback not in self.labels:
+            raise ValueError(f"fallback: {self.fallback!r} is none of the labels {', '.join(self.labels)}")
+        return self
+
+
+class PublishSection(Section):
+    """`[publish]`: what a decision carries beside the decision."""
+
+    features: StrictBool = False
+    """The feature values, exact."""
+
+
+class EngineSection(Section):
+    """`[engine]`: sizes and intervals; the defaults are measured ones."""
+
+    poll_rows_max: Rows = 1024
+    """Records taken from the lanes in one turn of the loop."""
+    rows_max: Rows = 16_384
+    """Events in flight, from poll to delivery."""
+    buckets: Annotated[tuple[Rows, ...], Field(min_length=1)] = (1, 8, 32, 64, 128)
+    """Batch sizes that sessions are warmed with; the last is the largest batch."""
+    session: Literal["inline", "thread"] = "inline"
+    """`thread` lets a slow model overlap decode and encode."""
+    commit_ms: Annotated[Ms, Field(ge=1)] = 100
+    """How often offsets are committed."""
+    drain_ms_max: Ms = 500
+    """How long partitions that are revoked may take to finish, and the process at its end."""
+    request_ms_max: Annotated[Ms, Field(ge=1)] = 10_000
+    """How long a question to the cluster may take: metadata, watermarks, committed offsets."""
+    metrics_ms: Annotated[Ms, Field(ge=1)] = 1000
+    """How often a metrics record is published."""
+    value_bytes_max: Bytes = 1 << 20
+    """A larger value is a dead letter."""
+    memory_bytes_max: Bytes = 8 * GiB
+    """The most that window state may take."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EngineSection":
+        if any(low >= high for low, high in pairwise(self.buckets)):
+            raise ValueError(f"buckets: expected rising sizes, found {list(self.buckets)}")
+        if self.rows_max < 2 * self.poll_rows_max:
+            raise ValueError(
+                f"rows_max: expected at least twice poll_rows_max ({self.poll_rows_max}), found {self.rows_max}"
+            )
+        return self
