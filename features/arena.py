@@ -1,19 +1,19 @@
 """Where entries live: one reserved run of memory, handed out in segments and taken back by size class."""
 
 import mmap
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.kernel import kernel
+from features.memory import load_word, store_word
 
 WORD_BYTES = 8
 PREFAULT_BYTES = 4 << 20
-_MADV_POPULATE_WRITE = 23  # Linux 5.14
+_MADV_POPULATE_WRITE = 23
 _CLASSES = 96
 META_WORDS = 2 + _CLASSES
-BUMP, LIMIT, FREE = 0, 1, 2
+BUMP, LIMIT, FREE = (0, 1, 2)
 
 
 @kernel()
@@ -28,29 +28,29 @@ def class_of(entries: int) -> int:
 @kernel()
 def class_entries(size_class: int) -> int:
     """Entries in a segment of a class; four classes a doubling, so at most a fifth of one stays unused."""
-    return (4 + size_class % 4) << (size_class // 4)
+    return 4 + size_class % 4 << size_class // 4
 
 
 @kernel()
-def allocate(arena: Any, meta: Any, size_class: int, words_per_entry: int) -> int:
+def allocate(arena: int, meta: int, size_class: int, words_per_entry: int) -> int:
     """A segment's first word, -1 when the reservation is used up."""
-    segment = meta[FREE + size_class]
+    segment = load_word(meta, FREE + size_class)
     if segment >= 0:
-        meta[FREE + size_class] = arena[segment]
+        store_word(meta, FREE + size_class, load_word(arena, segment))
         return segment
     words = class_entries(size_class) * words_per_entry
-    if meta[BUMP] + words > meta[LIMIT]:
+    if load_word(meta, BUMP) + words > load_word(meta, LIMIT):
         return -1
-    segment = meta[BUMP]
-    meta[BUMP] += words
+    segment = load_word(meta, BUMP)
+    store_word(meta, BUMP, load_word(meta, BUMP) + words)
     return segment
 
 
 @kernel()
-def release(arena: Any, meta: Any, segment: int, size_class: int) -> None:
+def release(arena: int, meta: int, segment: int, size_class: int) -> None:
     """Give a segment back to its class."""
-    arena[segment] = meta[FREE + size_class]
-    meta[FREE + size_class] = segment
+    store_word(arena, segment, load_word(meta, FREE + size_class))
+    store_word(meta, FREE + size_class, segment)
 
 
 class Arena:
@@ -65,7 +65,9 @@ class Arena:
         self._map = mmap.mmap(-1, size, flags=flags)
         self.words: NDArray[np.int64] = np.frombuffer(self._map, np.int64)
         self.meta: NDArray[np.int64] = np.full(META_WORDS, -1, np.int64)
-        self.meta[BUMP], self.meta[LIMIT] = 0, size // WORD_BYTES
+        self.meta[BUMP], self.meta[LIMIT] = (0, size // WORD_BYTES)
+        self.address = int(self.words.ctypes.data)
+        self.meta_address = int(self.meta.ctypes.data)
         self._faulted_bytes = 0
         if hasattr(mmap, "MADV_HUGEPAGE"):
             self._map.madvise(mmap.MADV_HUGEPAGE)
@@ -82,7 +84,7 @@ class Arena:
             size = min(PREFAULT_BYTES, len(self._map) - self._faulted_bytes)
             try:
                 self._map.madvise(_MADV_POPULATE_WRITE, self._faulted_bytes, size)
-            except OSError:  # an older kernel, or another system
+            except OSError:
                 first = self._faulted_bytes // WORD_BYTES
                 self.words[first : first + size // WORD_BYTES : mmap.PAGESIZE // WORD_BYTES] = 0
             self._faulted_bytes += size

@@ -166,7 +166,7 @@ class Catalog(_Declared):
             if fields[feature.field].type not in _NUMERIC:
                 raise ValueError(f"{where}.field: {feature.field!r} is not a number")
         if feature.aggregate == Aggregate.RISK and entity.labels is None:
-            raise ValueError(f"{where}: aggregate \"risk\" needs `labels` on entity {feature.entity!r}")
+            raise ValueError(f'{where}: aggregate "risk" needs `labels` on entity {feature.entity!r}')
         if entity.key != self.decided.key and not feature.delay and entity.order != "arrival":
             raise ValueError(
                 f"{where}: entity {feature.entity!r} is not the topic's key, so other partitions feed it and a "

@@ -137,7 +137,6 @@ class EntityState:
         self._keys = Keys(plan.keys_expected)
         self._records = np.zeros((self._keys.capacity, plan.record_words), np.int64)
         self._arena = Arena(bytes_max)
-        self._floats = self._arena.words.view(np.float64)
         self._labels = Arena(bytes_max // _LABEL_ARENA_PART if plan.label_input else 1)
         self._entry = np.zeros(max(1, len(plan.exact)), np.int64)
         self._counts = np.zeros(4, np.int64)
@@ -190,11 +189,9 @@ class EntityState:
                 partition,
                 offset,
                 calls,
-                self._arena.words,
-                self._arena.meta,
-                self._floats,
-                self._labels.words,
-                self._labels.meta,
+                self._arena.address,
+                self._arena.meta_address,
+                self._labels.address,
                 plan.ages_ms,
                 self._keys.table,
                 self._keys.keys,
@@ -228,8 +225,8 @@ class EntityState:
                 columns.length,
                 rows,
                 np.array(plan, np.int64),
-                self._labels.words,
-                self._labels.meta,
+                self._labels.address,
+                self._labels.meta_address,
                 self._keys.table,
                 self._keys.keys,
                 self._keys.lengths,
@@ -260,4 +257,3 @@ class EntityState:
         else:
             self._keys.grow_text()
         return stopped
-

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from features.aggregates import aggregate
+from features.aggregates import COLUMN, answer_windows
 from features.kernel import kernel
 from features.keys import ABSENT, FULL, find_key
 from features.labels import put_label
-from features.memory import load_u8
+from features.memory import load_u8, load_word
 from features.schema import NUMBER
 from features.windows import (
     CLASS,
@@ -32,21 +32,19 @@ _ORDER_SHIFT = 44  # partition in the upper bits, offset below: 17 trillion reco
 
 
 @kernel()
-def _record_of(index: int, known: int, records: Any) -> Any:
-    """The key's record, made empty when the key is new."""
-    record = records[index]
+def _record_of(index: int, known: int, records: Any) -> int:
+    """The address of the key's record, which is made empty when the key is new."""
     if index >= known:
-        record[:] = 0
-        record[CLASS] = -1
-        record[LABEL_CLASS] = -1
-        record[NEWEST] = NOTHING_YET_MS
-    return record
+        records[index, :] = 0
+        records[index, CLASS] = -1
+        records[index, LABEL_CLASS] = -1
+        records[index, NEWEST] = NOTHING_YET_MS
+    return records.ctypes.data + index * records.shape[1] * 8
 
 
 @kernel(
-    "void(int64[:, ::1], int32[:, ::1], int32[::1], int32[::1], int64[::1], int64[::1], int64[::1], int64[::1],"
-    " float64[::1], int64[::1], int64[::1], int64[::1], int32[::1], int64[::1], int32[::1], uint8[::1],"
-    " int64[::1], int64[:, ::1], int64[::1], boolean[::1], int64[::1], float64[::1], int64[:, ::1],"
+    "void(int64[:, ::1], int32[:, ::1], int32[::1], int32[::1], int64[::1], int64[::1], int64, int64, int64,"
+    " int64[::1], int32[::1], int64[::1], int32[::1], uint8[::1], int64[::1], int64[:, ::1], int64[::1], boolean[::1], int64[::1], float64[::1], int64[:, ::1],"
     " float64[:, ::1], int64[::1])"
 )
 def apply_events(
@@ -56,11 +54,9 @@ def apply_events(
     partition: Any,
     offset: Any,
     plan: Any,
-    arena: Any,
-    meta: Any,
-    floats: Any,
-    labels: Any,
-    labels_meta: Any,
+    arena: int,
+    meta: int,
+    labels: int,
     ages_ms: Any,
     table: Any,
     keys: Any,
@@ -100,32 +96,27 @@ def apply_events(
         if found == ABSENT:
             if writes:
                 for window in range(len(windows)):
-                    out[row, windows[window, 4]] = 0.0
+                    out[row, windows[window, COLUMN]] = 0.0
             continue
         key = _record_of(found, known, records)
-        late = update and time_ms < key[NEWEST] - (keep_ms if shared else lateness_ms)
+        late = update and time_ms < load_word(key, NEWEST) - (keep_ms if shared else lateness_ms)
         place = 0
         if update:
-            if shared and time_ms < key[NEWEST] - lateness_ms:
+            if shared and time_ms < load_word(key, NEWEST) - lateness_ms:
                 counts[DISORDERED] += 1
             if late:
                 counts[LATE] += 1
             for field in range(len(exact)):
                 entry[field] = value[field_columns[field], row]
             order = (np.int64(partition[index]) << _ORDER_SHIFT) | offset[index]
-            place = insert(
-                arena, meta, key, time_ms, order, exact, entry, pointers, ages, order_column, keep_ms
-            )
+            place = insert(arena, meta, key, time_ms, order, exact, entry, pointers, ages, order_column, keep_ms)
             if place < 0:
                 counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
                 return
         if writes:
-            newest = update and time_ms == key[NEWEST]
+            newest = update and time_ms == load_word(key, NEWEST)
             find_edges(arena, key, time_ms, ages_ms, pointers, newest, edges)
-            for window in range(len(windows)):
-                out[row, windows[window, 4]] = aggregate(
-                    arena, floats, key, labels, windows[window], edges, ages_ms, time_ms, exact, scales
-                )
+            answer_windows(arena, key, labels, time_ms, windows, edges, ages_ms, exact, scales, row, out)
         if late:
             columns = 1 + len(exact) + (1 if order_column else 0)
             remove(arena, key, place, exact, entry, pointers, ages, columns)
@@ -143,7 +134,7 @@ def _identity(value: int, length: int) -> int:
 
 
 @kernel(
-    "void(int64[:, ::1], int32[:, ::1], int32[::1], int64[::1], int64[::1], int64[::1], int32[::1], int64[::1],"
+    "void(int64[:, ::1], int32[:, ::1], int32[::1], int64[::1], int64, int64, int32[::1], int64[::1],"
     " int32[::1], uint8[::1], int64[::1], int64[:, ::1], int64[::1])"
 )
 def apply_labels(
@@ -151,8 +142,8 @@ def apply_labels(
     length: Any,
     rows: Any,
     plan: Any,
-    labels: Any,
-    labels_meta: Any,
+    labels: int,
+    labels_meta: int,
     table: Any,
     keys: Any,
     lengths: Any,
@@ -170,15 +161,13 @@ def apply_labels(
     for index in range(plan[6], len(rows)):
         row = rows[index]
         known = key_meta[0]
-        found = find_key(
-            value[plan[0], row], length[plan[0], row], True, table, keys, lengths, text, key_meta
-        )
+        found = find_key(value[plan[0], row], length[plan[0], row], True, table, keys, lengths, text, key_meta)
         if found == FULL:
             counts[STOPPED_AT] = index
             return
         key = _record_of(found, known, records)
         time_ms = value[plan[1], row]
-        if time_ms < key[NEWEST] - plan[4]:
+        if time_ms < load_word(key, NEWEST) - plan[4]:
             counts[DISORDERED] += 1
         identity = _identity(value[plan[2], row], length[plan[2], row])
         if not put_label(labels, labels_meta, key, time_ms, identity, value[plan[3], row] != 0, plan[5]):

@@ -214,9 +214,7 @@ def _apply_one(op: int, operand: float) -> float:
 
 
 @kernel("void(int64[:, ::1], float64[::1], int64[:, ::1], float64[::1], int32[::1], float64[:, ::1], int64)")
-def run_program(
-    steps: Any, constants: Any, value: Any, scale: Any, rows: Any, out: Any, column: int
-) -> None:
+def run_program(steps: Any, constants: Any, value: Any, scale: Any, rows: Any, out: Any, column: int) -> None:
     """Evaluate a program for each row into out[row, column].
 
     Division by zero gives 0, logarithm and root of a negative number are those of 0: a feature is finite.

@@ -36,9 +36,7 @@ def _hash(value: int, length: int, seed: int) -> int:
 
 
 @kernel()
-def find_key(
-    value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any
-) -> int:
+def find_key(value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any) -> int:
     """The index of a key, ABSENT when it is not there and `add` is false, FULL when there is no room for it.
 
     table: int32[power of two], -1 where empty. keys: int64[capacity], an integer key or where its bytes begin
@@ -49,9 +47,7 @@ def find_key(
     while table[place] >= 0:
         index = table[place]
         if lengths[index] == length and (
-            keys[index] == value
-            if length == _NUMBER
-            else equal_bytes(text.ctypes.data + keys[index], value, length)
+            keys[index] == value if length == _NUMBER else equal_bytes(text.ctypes.data + keys[index], value, length)
         ):
             return index
         place = (place + 1) & mask

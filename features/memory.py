@@ -88,3 +88,28 @@ def call_with_two(typing_context: Any, function: Any, first: Any, second: Any) -
         return builder.call(pointer, [args[1], args[2]])
 
     return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@kernel(inline=True)
+def load_word(base: int, word: int) -> int:
+    """The int64 at a word's index from an address. An address, unlike an array, costs nothing to hand on."""
+    return load_i64(base + word * 8)
+
+
+@kernel(inline=True)
+def store_word(base: int, word: int, value: int) -> None:
+    """Write the int64 at a word's index from an address."""
+    store_i64(base + word * 8, value)
+
+
+@intrinsic
+def load_float(typing_context: Any, base: Any, word: Any) -> Any:
+    """The float64 at a word's index from an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = builder.add(args[0], builder.mul(args[1], ir.Constant(ir.IntType(64), 8)))
+        value = builder.load(builder.inttoptr(address, ir.DoubleType().as_pointer()))
+        value.align = 1
+        return value
+
+    return types.float64(types.int64, types.int64), codegen

@@ -100,9 +100,7 @@ class FeatureState:
     def __init__(self, features: FeatureSet, memory_bytes_max: int) -> None:
         self._features = features
         self._bytes_max = memory_bytes_max
-        self._global = {
-            plan.name: EntityState(plan, memory_bytes_max) for plan in features.entities if plan.shared
-        }
+        self._global = {plan.name: EntityState(plan, memory_bytes_max) for plan in features.entities if plan.shared}
         self._local: dict[int, dict[str, EntityState]] = {}
         self._deciding = features.catalog.deciding_input
 
@@ -153,9 +151,7 @@ class FeatureState:
             disordered += self._global[plan.name].apply_labels(columns, rows)
         return Applied(0, disordered)
 
-    def _write_stateless(
-        self, columns: Columns, rows: NDArray[np.int32], out64: NDArray[np.float64]
-    ) -> None:
+    def _write_stateless(self, columns: Columns, rows: NDArray[np.int32], out64: NDArray[np.float64]) -> None:
         scales = self._features.scales
         for program, column in self._features.programs:
             run_program(program.steps, program.constants, columns.value, scales, rows, out64, column)
@@ -170,9 +166,7 @@ class FeatureState:
     def _slice(self, slice_id: int) -> dict[str, EntityState]:
         if slice_id not in self._local:
             self._local[slice_id] = {
-                plan.name: EntityState(plan, self._bytes_max)
-                for plan in self._features.entities
-                if not plan.shared
+                plan.name: EntityState(plan, self._bytes_max) for plan in self._features.entities if not plan.shared
             }
         return self._local[slice_id]
 
@@ -186,9 +180,7 @@ class FeatureState:
 
     def used_bytes(self) -> dict[str, int]:
         """Memory in use, by entity."""
-        return {
-            name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()
-        }
+        return {name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()}
 
     def _by_entity(self) -> dict[str, list[EntityState]]:
         found = {name: [state] for name, state in self._global.items()}

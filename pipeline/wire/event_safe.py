@@ -2,22 +2,33 @@
 
 The rules that JSON itself leaves open are ours, and stated here alone: duplicate keys, bytes that are not UTF-8,
 integers outside int64, numbers that are not finite and nesting deeper than 64 make a dead letter, wherever in the
-record they are; fields that were not declared are allowed.
+record they are; fields that were not declared are allowed. Minus zero is zero. A time is ms since the epoch or an RFC
+3339 string with its offset, cut to whole ms; a leap second counts as the second after it.
 """
 
 import json
+import re
+from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date
 from typing import Any, NoReturn
 
 import msgspec
+import numpy as np
 
+from features.kernel import kernel
 from features.schema import EventField, FieldType, Schema
 
 NESTING_MAX = 64
 PAYLOAD_BYTES_MAX = 1 << 20
 INT64_MAX = 2**63 - 1
 _SHOWN_CHARACTERS_MAX = 40
+_HOUR, _SIXTY = "([01][0-9]|2[0-3])", "([0-5][0-9])"
+_RFC3339 = re.compile(
+    f"([0-9]{{4}})-([0-9]{{2}})-([0-9]{{2}})[Tt ]{_HOUR}:{_SIXTY}:([0-5][0-9]|60)"
+    rf"(?:\.([0-9]+))?(?:[Zz]|([+-]){_HOUR}:{_SIXTY})"
+)
+_DAYS_TO_1970 = date(1970, 1, 1).toordinal()
 
 
 class BadEventError(ValueError):
@@ -42,9 +53,10 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS_MAX else text[:_SHOWN_CHARACTERS_MAX] + "..."
 
 
-def _nesting(raw: bytes) -> int:
-    depth = deepest = 0
-    in_string = escaped = False
+@kernel("int64(Array(uint8, 1, 'C', readonly=True))")
+def _nesting(raw: Any) -> int:
+    depth, deepest = 0, 0
+    in_string, escaped = False, False
     for byte in raw:
         if in_string:
             if escaped:
@@ -55,10 +67,10 @@ def _nesting(raw: bytes) -> int:
                 in_string = False
         elif byte == 0x22:
             in_string = True
-        elif byte in b"[{":
+        elif byte == 0x5B or byte == 0x7B:
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        elif byte == 0x5D or byte == 0x7D:
             depth -= 1
     return deepest
 
@@ -66,8 +78,7 @@ def _nesting(raw: bytes) -> int:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise BadEventError("duplicate-key", f"key {shown(twice)} stands more than once in one object")
     return found
 
@@ -96,7 +107,7 @@ def parse(raw: bytes) -> dict[str, Any]:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise BadEventError("invalid-utf8", f"byte {error.start} is not UTF-8") from None
-    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX and _nesting(raw) > NESTING_MAX:
+    if raw.count(b"[") + raw.count(b"{") > NESTING_MAX and (_nesting(np.frombuffer(raw, np.uint8)) > NESTING_MAX):
         raise BadEventError("too-deep", f"nested deeper than {NESTING_MAX}")
     try:
         found = json.loads(
@@ -126,28 +137,30 @@ def _time_ms(name: str, value: object) -> int:
     expected = "ms since the epoch or an RFC 3339 time with its offset"
     if not isinstance(value, str):
         raise _wrong(name, value, expected)
+    parts = _RFC3339.fullmatch(value)
+    if parts is None:
+        raise BadEventError("bad-time", f"{name}: found {shown(value)}, expected {expected}")
+    year, month, day, hour, minute, second = (int(part) for part in parts.group(1, 2, 3, 4, 5, 6))
     try:
-        at = datetime.fromisoformat(value)
+        days = date(year, month, day).toordinal() - _DAYS_TO_1970
     except ValueError:
         raise BadEventError("bad-time", f"{name}: found {shown(value)}, expected {expected}") from None
-    if at.tzinfo is None or len(value) < 20:
-        raise BadEventError("bad-time", f"{name}: found {shown(value)}, expected {expected}")
-    whole_seconds = at.replace(microsecond=0)
-    return int(whole_seconds.timestamp()) * 1000 + at.microsecond // 1000
+    east = int(parts[9] or 0) * 60 + int(parts[10] or 0)
+    minutes = (days * 24 + hour) * 60 + minute + (east if parts[8] == "-" else -east)
+    return (minutes * 60 + second) * 1000 + int((parts[7] or "")[:3].ljust(3, "0"))
 
 
 def _text(name: str, value: str, field: EventField) -> Cell:
     text = value.encode()
     if len(text) > field.length_max:
-        raise BadEventError(
-            "out-of-range", f"{name}: found {len(text)} bytes, expected at most {field.length_max}"
-        )
+        raise BadEventError("out-of-range", f"{name}: found {len(text)} bytes, expected at most {field.length_max}")
     return Cell(text=text)
 
 
 def _units(name: str, value: float, field: EventField) -> int:
-    units = round(float(value) * 10.0 ** (field.decimals or 0))
-    if not -INT64_MAX - 1 <= units <= INT64_MAX:
+    scaled = float(value) * 10.0 ** (field.decimals or 0)
+    units = round(scaled) if abs(scaled) < 2.0**63 else INT64_MAX + 1
+    if units > INT64_MAX:
         raise BadEventError("out-of-range", f"{name}: {shown(value)} does not fit {field.decimals} decimals")
     return units
 
@@ -167,7 +180,7 @@ def _cell(name: str, value: object, field: EventField) -> Cell:
         if kind == FieldType.DECIMAL:
             return Cell(_units(name, value, field))
         if kind == FieldType.FLOAT:
-            return Cell(float(value))
+            return Cell(float(value) + 0.0)
     raise _wrong(name, value, _EXPECTED[kind])
 
 
@@ -197,7 +210,5 @@ def decode_safe(raw: bytes, schema: Schema) -> list[Cell]:
         elif name in found:
             raise _wrong(name, None, f"a value of type {field.type}")
         else:
-            raise BadEventError(
-                "missing-field", f"{name}: missing, expected a value of type {field.type}"
-            )
+            raise BadEventError("missing-field", f"{name}: missing, expected a value of type {field.type}")
     return cells
