@@ -1,87 +1,137 @@
-"""Writing JSON at an address, inside kernels: integers, fixed decimals, escaped strings."""
+"""JSON written by kernels at raw addresses: each writes at `at` and returns where the next byte goes.
 
-from typing import Any
+The caller has made room. `write_piece` may touch up to 7 bytes behind the end that it returns, so a buffer
+needs SLACK_BYTES more than its text, and a source as many behind its pieces.
+"""
+
+import json
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.kernel import kernel
-from features.memory import copy_bytes, load_u8, store_u8
+from features.memory import load_i64, load_u8, store_i64, store_u8
 
-_HEX = np.frombuffer(b"0123456789abcdef", np.uint8).copy()
+SLACK_BYTES = 8
+INT_BYTES_MAX = 20
+SCORE_BYTES_MAX = 24
 ESCAPED_BYTES_MAX = 6
-"""What one byte of a string may become."""
+_FIXED_MAX = 1e12
+_SCORE_UNITS = 1e6
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_PAIRS = np.frombuffer(b"".join(b"%02d" % pair for pair in range(100)), np.uint8)
+
+
+def pieces(texts: list[bytes]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Join constant texts into one array (with slack) and the int64[n + 1] positions where each begins."""
+    starts = np.cumsum([0] + [len(text) for text in texts], dtype=np.int64)
+    return np.frombuffer(b"".join(texts) + bytes(SLACK_BYTES), np.uint8), starts
+
+
+def quoted(text: str | None) -> bytes:
+    """A constant as JSON text, null for None."""
+    return json.dumps(text, ensure_ascii=False).encode()
+
+
+@kernel(inline=True)
+def write_piece(at: int, source: int, length: int) -> int:
+    """Copy `length` bytes, in words of eight."""
+    done = 0
+    while done < length:
+        store_i64(at + done, load_i64(source + done))
+        done += 8
+    return at + length
 
 
 @kernel()
 def write_int(at: int, value: int) -> int:
-    """Write an int64 in decimal; returns the address after it. Needs room for 20 bytes."""
-    if value == -(2**63):
-        store_u8(at, 0x2D)
-        store_u8(at + 1, 0x39)
-        return write_int_positive(at + 2, 223372036854775808)
+    """Any int64 in decimal."""
+    rest = np.uint64(value)
     if value < 0:
-        store_u8(at, 0x2D)
-        return write_int_positive(at + 1, -value)
-    return write_int_positive(at, value)
-
-
-@kernel()
-def write_int_positive(at: int, value: int) -> int:
-    """Write an int64 that is not negative; returns the address after it."""
-    digits, rest = 1, value
-    while rest >= 10:
-        rest //= 10
+        store_u8(at, 45)
+        at += 1
+        rest = np.uint64(0) - rest
+    digits, bound = 1, np.uint64(10)
+    while digits < 19 and rest >= bound:
         digits += 1
-    place = at + digits
-    while place > at:
-        place -= 1
-        store_u8(place, 0x30 + value % 10)
-        value //= 10
-    return at + digits
+        bound *= np.uint64(10)
+    end = at + digits
+    here = end
+    while rest >= np.uint64(100):
+        above = rest // np.uint64(100)
+        pair = np.int64(rest - above * np.uint64(100)) * 2
+        here -= 2
+        store_u8(here, _PAIRS[pair])
+        store_u8(here + 1, _PAIRS[pair + 1])
+        rest = above
+    if rest >= np.uint64(10):
+        store_u8(here - 2, _PAIRS[np.int64(rest) * 2])
+        store_u8(here - 1, _PAIRS[np.int64(rest) * 2 + 1])
+    else:
+        store_u8(here - 1, 48 + np.int64(rest))
+    return end
 
 
 @kernel()
-def write_millionths(at: int, value: float) -> int:
-    """Write a number in [0, 1] with six decimals; returns the address after it."""
-    millionths = int(np.rint(min(max(value, 0.0), 1.0) * 1_000_000.0))
-    store_u8(at, 0x30 + millionths // 1_000_000)
-    store_u8(at + 1, 0x2E)
-    rest = millionths % 1_000_000
-    for place in range(6):
-        store_u8(at + 7 - place, 0x30 + rest % 10)
-        rest //= 10
-    return at + 8
+def _write_fixed(at: int, value: float) -> int:
+    """A non-negative number below 1e12 with six decimals, rounded half to even."""
+    units = int(np.rint(value * _SCORE_UNITS))
+    whole = units // 1_000_000
+    part = units - whole * 1_000_000
+    at = write_int(at, whole)
+    store_u8(at, 46)
+    for pair in range(3):
+        digits = (part // (10_000, 100, 1)[pair]) % 100 * 2
+        store_u8(at + 1 + 2 * pair, _PAIRS[digits])
+        store_u8(at + 2 + 2 * pair, _PAIRS[digits + 1])
+    return at + 7
 
 
 @kernel()
-def write_string(at: int, address: int, length: int) -> int:
-    """Write UTF-8 bytes as a JSON string, escaped; needs room for 2 + 6 * length bytes."""
-    store_u8(at, 0x22)
+def write_score(at: int, value: float) -> int:
+    """A score with six decimals; one of 1e12 or more as a power of ten, one that is no number as null."""
+    if not np.isfinite(value):
+        store_u8(at, 110)
+        store_u8(at + 1, 117)
+        store_u8(at + 2, 108)
+        store_u8(at + 3, 108)
+        return at + 4
+    if value < 0:
+        store_u8(at, 45)
+        at += 1
+        value = -value
+    if value < _FIXED_MAX:
+        return _write_fixed(at, value)
+    power = 0
+    while value >= 10.0:
+        value /= 10.0
+        power += 1
+    at = _write_fixed(at, value)
+    store_u8(at, 101)
+    return write_int(at + 1, power)
+
+
+@kernel()
+def write_string(at: int, source: int, length: int) -> int:
+    """UTF-8 bytes as a JSON string; only what JSON forbids is escaped."""
+    store_u8(at, 34)
     at += 1
     for index in range(length):
-        byte = load_u8(address + index)
-        if byte == 0x22 or byte == 0x5C:
-            store_u8(at, 0x5C)
+        byte = load_u8(source + index)
+        if byte >= 32 and byte != 34 and byte != 92:
+            store_u8(at, byte)
+            at += 1
+        elif byte >= 32:
+            store_u8(at, 92)
             store_u8(at + 1, byte)
             at += 2
-        elif byte < 0x20:
-            store_u8(at, 0x5C)
-            store_u8(at + 1, 0x75)
-            store_u8(at + 2, 0x30)
-            store_u8(at + 3, 0x30)
+        else:
+            store_u8(at, 92)
+            store_u8(at + 1, 117)
+            store_u8(at + 2, 48)
+            store_u8(at + 3, 48)
             store_u8(at + 4, _HEX[byte >> 4])
             store_u8(at + 5, _HEX[byte & 15])
             at += 6
-        else:
-            store_u8(at, byte)
-            at += 1
-    store_u8(at, 0x22)
+    store_u8(at, 34)
     return at + 1
-
-
-@kernel()
-def write_piece(at: int, pieces: Any, bounds: Any, piece: int) -> int:
-    """Write a prepared fragment: bytes [bounds[piece], bounds[piece + 1]) of `pieces`, an address."""
-    length = bounds[piece + 1] - bounds[piece]
-    copy_bytes(at, pieces + bounds[piece], length)
-    return at + length

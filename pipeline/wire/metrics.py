@@ -83,8 +83,6 @@ def merged(left: MetricsRecord, right: MetricsRecord) -> MetricsRecord:
         lag={**older.lag, **newer.lag},
         batch_rows=_added((left.batch_rows, right.batch_rows)),
         tiers=_added((left.tiers, right.tiers)),
-        histograms={
-            name: _added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names
-        },
+        histograms={name: _added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names},
         counts=_added((left.counts, right.counts)),
     )

@@ -43,9 +43,7 @@ def key_of(message: Any) -> bytes | None:
 
 
 def _new_encoder(features: list[str] | None) -> DecisionEncoder:
-    return DecisionEncoder(
-        pipeline="fraud", topic="transactions", tiers=TIERS, decisions=LABELS, features=features
-    )
+    return DecisionEncoder(pipeline="fraud", topic="transactions", tiers=TIERS, decisions=LABELS, features=features)
 
 
 # Kept here because an encoder owns the buffer that its messages point to.
@@ -76,9 +74,5 @@ def slots_of(*slots: int) -> NDArray[np.int32]:
     return np.array(slots, np.int32)
 
 
-def encoded(
-    encoder: DecisionEncoder, rows: Rows, slots: NDArray[np.int32], now_ns: int = 60_000_000
-) -> NDArray[Any]:
-    return encoder.encode(
-        rows, slots, now_ns=now_ns, now_ms=1_700_000_000_250, delivery_ns=2_000_000, partitions=6
-    )
+def encoded(encoder: DecisionEncoder, rows: Rows, slots: NDArray[np.int32], now_ns: int = 60_000_000) -> NDArray[Any]:
+    return encoder.encode(rows, slots, now_ns=now_ns, now_ms=1_700_000_000_250, delivery_ns=2_000_000, partitions=6)

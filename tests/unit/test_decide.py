@@ -58,8 +58,6 @@ def test_expired_rows_get_the_fallback_and_no_tier() -> None:
         ([[0.3, 0.8]], 3, "expected 0 to 2"),
     ],
 )
-def test_thresholds_that_cannot_decide_are_refused(
-    thresholds: list[list[float]], fallback: int, words: str
-) -> None:
+def test_thresholds_that_cannot_decide_are_refused(thresholds: list[list[float]], fallback: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Decider(Rows(1, 1), thresholds, fallback)
