@@ -1,0 +1,109 @@
+"""The group of commands, and the one place where an error becomes a message and an exit code."""
+
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pipeline.cli.exit_codes import EPILOG, INTERRUPTED, exit_code_of, message_of
+
+COMMANDS = {
+    "backfill": "pipeline.cli.backfill:backfill",
+    "config": "pipeline.cli.config:config",
+    "demo": "pipeline.cli.demo:demo",
+    "models": "pipeline.cli.models:models",
+    "replay": "pipeline.cli.replay:replay",
+    "run": "pipeline.cli.run:run",
+    "simulate": "pipeline.cli.simulate:simulate",
+    "topics": "pipeline.cli.topics:topics",
+    "train": "pipeline.cli.train:train",
+}
+SUMMARIES = {
+    "backfill": "Compute the features of files, offline, by the stream's own kernels.",
+    "config": "Check a configuration, or show the values in force.",
+    "demo": "Card traffic through the fraud pipeline, live, with nothing to install.",
+    "models": "List the models of a repository.",
+    "replay": "Put files through the pipeline, or into its topics.",
+    "run": "Run a pipeline against Kafka until it is told to stop.",
+    "simulate": "Produce simulated card traffic to the topics of a pipeline.",
+    "topics": "Create the topics of a pipeline.",
+    "train": "Train a pipeline's models on a file.",
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and imports one only to run it, so that `--help` answers at once."""
+
+    # `ctx` is click's own signature, here and below.
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """All names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command's module."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, _, name = target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+
+
+def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        click.echo(f"headrace {version('headrace')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    envvar="HEADRACE_LOG_LEVEL",
+    help="What goes to the standard error.",
+)
+def headrace(log_level: str) -> None:
+    """A stream processor for decisions that have a deadline."""
+    logging.basicConfig(
+        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and leave the process with its exit code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code. What went wrong goes to the standard error, without a traceback."""
+    try:
+        result: Any = headrace.main(arguments, prog_name="headrace", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except Exception as error:
+        logging.getLogger(__name__).debug("command failed", exc_info=error)
+        click.echo(f"headrace: {message_of(error)}", err=True)
+        return int(exit_code_of(error))

@@ -1,0 +1,81 @@
+"""`headrace run`: a pipeline against Kafka, in one process or several of the same group."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import click
+
+from pipeline.cli.exit_codes import ExitCode
+from pipeline.cli.options import bootstrap_option, config_options, load_config
+from pipeline.cli.stopping import stop_on_signals
+from pipeline.config.load import Loaded
+
+WORKER_END_S_MAX = 60.0
+"""How long workers may take to drain before they are killed."""
+_POLL_S = 0.2
+
+
+@click.command()
+@config_options
+@bootstrap_option
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes of the group.")
+@click.option("--view", is_flag=True, help="Show rate, outcomes and latencies as they are.")
+def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers: int, view: bool) -> int:
+    """Run a pipeline until SIGTERM or SIGINT; then drain, publish, commit and leave the group."""
+    loaded = load_config(name, assignments, bootstrap)
+    stop = stop_on_signals()
+    if workers > 1:
+        return run_workers([*_arguments(name, assignments, bootstrap)], workers, stop)
+    return run_here(loaded, stop, view=view)
+
+
+def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
+    """Run in this process; 0 when all that was read is delivered and committed."""
+    from pipeline.kafka.admin import check_broker, require_topics
+    from pipeline.service import run_pipeline
+
+    config = loaded.config
+    check_broker(config.kafka.admin_settings(), config.engine.request_ms_max)
+    require_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)
+    if not view:
+        summary = run_pipeline(config, stop=stop, on_meter=None)
+    else:
+        from pipeline.telemetry.terminal import View
+
+        with View(config.pipeline.name, config.pipeline.budget_ms) as shown:
+            summary = run_pipeline(config, stop=stop, on_meter=shown.update)
+    return ExitCode.OK if summary.drained else ExitCode.UNDELIVERED
+
+
+def run_workers(arguments: list[str], workers: int, stop: threading.Event) -> int:
+    """Run the same command in several processes; when one ends, all are told to. Returns the worst code."""
+    command = [sys.executable, "-m", "pipeline.cli", "run", *arguments, "--workers", "1"]
+    # A session of their own: the terminal's Ctrl-C reaches them through us, once.
+    running = [subprocess.Popen(command, env=os.environ, start_new_session=True) for _ in range(workers)]
+    try:
+        while not stop.wait(_POLL_S) and all(worker.poll() is None for worker in running):
+            pass
+        for worker in running:
+            worker.terminate()
+        until_s = time.monotonic() + WORKER_END_S_MAX
+        return max(_code(worker.wait(max(0.0, until_s - time.monotonic()))) for worker in running)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        return ExitCode.UNDELIVERED
+    finally:
+        for worker in running:
+            worker.kill()
+
+
+def _code(returned: int) -> int:
+    """A worker that a signal ended counts as failed."""
+    return returned if returned >= 0 else ExitCode.FAILED
+
+
+def _arguments(name: str, assignments: tuple[str, ...], bootstrap: str | None) -> list[str]:
+    arguments = ["--config", name]
+    for assignment in assignments:
+        arguments += ["--set", assignment]
+    return [*arguments, "--bootstrap", bootstrap] if bootstrap else arguments
