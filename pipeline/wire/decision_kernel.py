@@ -152,10 +152,8 @@ def write_decisions(
         at = write_int(at, event_time_ms[slot])
         at = _piece(at, text, starts, _MET + (1 if now_ns + delivery_ns <= deadline_ns[slot] else 0))
         at = _write_latency(at, text, starts, spent)
-        if timestamp_ms[slot] == _NO_TIMESTAMP:
-            at = _null(at)
-        else:
-            at = write_int(at, (now_ms - timestamp_ms[slot]) * 1000)
+        stamp_ms = timestamp_ms[slot]
+        at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
         at = write_int(_piece(at, text, starts, _SOURCE), source_partition[slot])

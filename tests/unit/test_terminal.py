@@ -32,7 +32,7 @@ def test_a_line_says_rate_outcomes_latency_batches_and_lag() -> None:
     for words in (
         "500/s",
         "scored 900, degraded 60, expired 30, dead_letter 8, absorbed 2",
-        "p50 4.00 ms",
+        "p50 4.0",
         "p99 250",
         "of 100 ms",
         "missed 31",
