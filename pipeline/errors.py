@@ -21,8 +21,8 @@ class LostOffsetsError(HeadraceError):
 class UndeliverableError(HeadraceError):
     """Neither an outcome nor its dead letter can be delivered: the process stops rather than skip it."""
 
-    def __init__(self, partition: Any, offset: int, error: str) -> None:
+    def __init__(self, topic: str, partition: int, offset: int, error: str) -> None:
         super().__init__(
-            f"{partition.topic}[{partition.partition}] offset {offset}: neither its outcome nor a dead letter "
+            f"{topic}[{partition}] offset {offset}: neither its outcome nor a dead letter "
             f"could be delivered ({error}). Nothing after it was committed."
         )

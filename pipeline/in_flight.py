@@ -27,6 +27,9 @@ class Partition(Protocol):
 class Messages(Protocol):
     """The memory behind a run of rows."""
 
+    @property
+    def pointers(self) -> NDArray[np.int64]: ...  # noqa: D102
+
     def free(self) -> None: ...  # noqa: D102
 
 
@@ -117,6 +120,13 @@ class InFlight:
         dead = self._abandoned[self._rows.chunk[slots]]
         self.settle(slots[dead])
         return slots[~dead]
+
+    def pointer_of(self, slot: int) -> int:
+        """The address of the message that a slot in flight came from."""
+        chunk = self._by_number[int(self._rows.chunk[slot])]
+        if chunk is None:
+            raise RuntimeError(f"slot {slot} is not in flight")
+        return int(chunk.messages.pointers[slot - chunk.first])
 
     def close(self) -> None:
         """Free all messages, done or not: nothing more will be settled."""

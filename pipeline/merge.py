@@ -1,5 +1,6 @@
 """Replay's order: many partitions merged by (time, topic, partition, offset). Pure."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,7 @@ from features.kernel import kernel
 
 
 @kernel("int64(int64[:, ::1], int64[::1], int64[::1], boolean[::1], int64[::1], int32[::1], int32[::1])")
-def merge_runs(
-    time_ms: Any, start: Any, stop: Any, ended: Any, newest_ms: Any, lane_out: Any, row_out: Any
-) -> int:
+def merge_runs(time_ms: Any, start: Any, stop: Any, ended: Any, newest_ms: Any, lane_out: Any, row_out: Any) -> int:
     """Merge the buffered heads of lanes until a lane that has not ended runs out; returns the rows merged.
 
     time_ms: int64[lanes, capacity], the time of each buffered row; lane l holds rows [start[l], stop[l]).
@@ -49,4 +48,4 @@ def run_bounds(lane: NDArray[np.int32]) -> list[tuple[int, int]]:
         return []
     edges = np.flatnonzero(np.diff(lane)) + 1
     bounds = [0, *edges.tolist(), len(lane)]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(itertools.pairwise(bounds))

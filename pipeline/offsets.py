@@ -80,9 +80,7 @@ class Commits(Generic[Partition]):
         """The instant before which `take` without force returns nothing."""
         return self._due_ns
 
-    def take(
-        self, watermarks: Watermarks[Partition], now_ns: int, *, force: bool = False
-    ) -> dict[Partition, int]:
+    def take(self, watermarks: Watermarks[Partition], now_ns: int, *, force: bool = False) -> dict[Partition, int]:
         """The offsets to commit now, empty when it is too early or none has moved."""
         if now_ns < self._due_ns and not force:
             return {}

@@ -9,8 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batcher import Batch
+from pipeline.batcher import Batch, TierCost
 from pipeline.rows import Rows
+from pipeline.wire.decision import TierLabel
 
 
 class Session(Protocol):
@@ -21,8 +22,8 @@ class Session(Protocol):
         ...
 
 
-class CostModel(Protocol):
-    """What a scorer tells a tier's cost model."""
+class CostModel(TierCost, Protocol):
+    """What a scorer tells a tier's cost model, beside what the batcher asks of it."""
 
     def observe(self, rows: int, ns: int) -> None:
         """A run of so many rows took so long."""
@@ -36,6 +37,8 @@ class Tier:
     name: str
     session: Session
     cost: CostModel
+    label: TierLabel
+    thresholds: Sequence[float]
 
 
 class Scorer(Protocol):

@@ -35,9 +35,7 @@ def test_any_cut_gives_the_one_order(lanes, seed):
         n = merge_runs(time_ms, start, stop, ended, newest, lane_out, row_out)
         got += list(zip(lane_out[:n].tolist(), row_out[:n].tolist(), strict=True))
     expected = sorted(
-        (at_ms, number, row)
-        for number, lane in enumerate(lanes)
-        for row, at_ms in enumerate(place_in_time(lane))
+        (at_ms, number, row) for number, lane in enumerate(lanes) for row, at_ms in enumerate(place_in_time(lane))
     )
     assert got == [(number, row) for _, number, row in expected]
 

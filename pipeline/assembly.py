@@ -1,0 +1,231 @@
+"""A pipeline put together from its configuration: which object feeds which, and nothing else."""
+
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from features.state import FeatureSet
+from pipeline.batcher import Batcher
+from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.config.model import PipelineConfig
+from pipeline.decide import Decider
+from pipeline.engine import Engine
+from pipeline.group import Group, GroupLimits
+from pipeline.in_flight import InFlight
+from pipeline.intake import Intake, IntakeLimits
+from pipeline.kafka.consumer import LaneConsumer, TopicPartition
+from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
+from pipeline.kafka.wake import Wake
+from pipeline.offsets import Commits
+from pipeline.outlet import Outlet, OutletTopics
+from pipeline.rows import Rows
+from pipeline.scorer import InlineScorer, Scorer, ThreadScorer, Tier
+from pipeline.state_lanes import StateLanes
+from pipeline.telemetry.meter import Meter
+from pipeline.wire.decision import DecisionEncoder
+from pipeline.wire.metrics import MetricsRecord
+
+log = logging.getLogger(__name__)
+Sink = Callable[[MetricsRecord, MetricsRecord], None]
+CLOSE_MS_MAX = 3_000
+
+
+def instance_name() -> str:
+    """What tells this process from others of its pipeline."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class Assembly:
+    """Everything a process of a pipeline consists of, in the order the data goes. Close it when done.
+
+    Raises KafkaError naming the address or topic when the cluster cannot serve, within `request_ms_max`.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        tiers: Sequence[Tier],
+        features: FeatureSet,
+        sinks: Sequence[Sink],
+        clock: SystemClock,
+    ) -> None:
+        self.config = config
+        self.clock = clock
+        self.wake = Wake()
+        catalog, engine = config.catalog, config.engine
+        self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
+        topics = self._topics()
+        self.rows = Rows(engine.rows_max, len(features.names))
+        self.in_flight = InFlight(self.rows)
+        self.batcher = Batcher(self.rows.deadline_ns, [tier.cost for tier in tiers], max(engine.buckets))
+        self.scorer: Scorer = self._scorer(tiers)
+        fallback = config.decide.labels.index(config.decide.fallback)
+        self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
+        self.positions: dict[Any, int] = {}
+        self.state = features.new_state(engine.memory_bytes_max)
+        limits = IntakeLimits(
+            budget_ms=config.pipeline.budget_ms,
+            poll_rows_max=engine.poll_rows_max,
+            future_ms_max=config.pipeline.future_ms_max,
+            value_bytes_max=engine.value_bytes_max,
+        )
+        self.intake = Intake(
+            catalog.deciding_input,
+            catalog.decided,
+            limits,
+            self.rows,
+            self.in_flight,
+            self.batcher,
+            self.state,
+            self.positions,
+        )
+        encoder = DecisionEncoder(
+            pipeline=config.pipeline.name,
+            topic=catalog.decided.topic,
+            tiers=[tier.label for tier in tiers],
+            decisions=config.decide.labels,
+            features=features.names if config.publish.features else None,
+        )
+        self.outlet = Outlet(self.producer, encoder, self.rows, self.in_flight, topics, catalog.decided.topic)
+        self.consumer = LaneConsumer(self._consumer_settings(), self.wake)
+        self.state_consumer: LaneConsumer | None = None
+        self.state_lanes = self._state_lanes()
+        self.group = self._group()
+        self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
+        self.engine = Engine(
+            clock=clock,
+            wake=self.wake,
+            group=self.group,
+            intake=self.intake,
+            state_lanes=self.state_lanes,
+            batcher=self.batcher,
+            scorer=self.scorer,
+            decider=self.decider,
+            outlet=self.outlet,
+            rows=self.rows,
+            in_flight=self.in_flight,
+            meter=self.meter,
+        )
+
+    def _topics(self) -> OutletTopics:
+        """Ask for every output topic before the first message to it."""
+        names, timeout_ms = self.config.topics, self.config.engine.request_ms_max
+        partitions = self.producer.partition_count(names.decisions, timeout_ms)
+        self.producer.partition_count(names.dead_letters, timeout_ms)
+        self.producer.partition_count(names.metrics, timeout_ms)
+        return OutletTopics(names.decisions, partitions, names.dead_letters)
+
+    def _scorer(self, tiers: Sequence[Tier]) -> Scorer:
+        rows_max = max(self.config.engine.buckets)
+        if self.config.engine.session == "inline":
+            return InlineScorer(self.rows, tiers, rows_max, self.clock.now_ns)
+        return ThreadScorer(self.rows, tiers, rows_max, self.clock.now_ns, self.wake.ring)
+
+    def _consumer_settings(self) -> dict[str, str]:
+        """An offset that is lost is an error that is named, never a silent jump to either end."""
+        return {**self.config.kafka.consumer_settings(), "auto.offset.reset": "error"}
+
+    def _state_lanes(self) -> StateLanes | None:
+        config, catalog = self.config, self.config.catalog
+        state_inputs = [spec for spec in config.inputs.values() if spec.role == "state"]
+        if not state_inputs and not catalog.entities:
+            return None
+        settings = {**self._consumer_settings(), "enable.partition.eof": "true"}
+        settings = {name: value for name, value in settings.items() if not name.startswith("group.")}
+        self.state_consumer = LaneConsumer(settings, self.wake)
+        shared = any(entity.key != catalog.decided.key for entity in catalog.entities.values())
+        lanes = StateLanes(
+            self.state_consumer,
+            config.inputs,
+            self.state,
+            self.positions,
+            config.engine.poll_rows_max,
+            config.engine.value_bytes_max,
+            self._partitions(catalog.decided.topic) if shared else [],
+        )
+        timeout_ms = config.engine.request_ms_max
+        starts = {}
+        for spec in state_inputs:
+            for partition in self._partitions(spec.topic):
+                starts[partition] = self.state_consumer.watermarks(partition, timeout_ms)
+        lanes.follow(starts)
+        return lanes
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        count = self.producer.partition_count(topic, self.config.engine.request_ms_max)
+        return [TopicPartition(topic, number) for number in range(count)]
+
+    def _group(self) -> Group:
+        engine = self.config.engine
+        reset = self.config.kafka.consumer_settings().get("auto.offset.reset", "earliest")
+        limits = GroupLimits(engine.drain_ms_max * NS_PER_MS, engine.request_ms_max, reset)
+        return Group(
+            self.consumer,
+            self.state_lanes,
+            self.in_flight.watermarks,
+            Commits(engine.commit_ms * NS_PER_MS),
+            self.positions,
+            limits,
+        )
+
+    def _meter(self, tiers: Sequence[Tier], sinks: Sequence[Sink]) -> Meter:
+        return Meter(
+            self.rows,
+            pipeline=self.config.pipeline.name,
+            instance=instance_name(),
+            tiers=[tier.name for tier in tiers],
+            interval_ms=self.config.engine.metrics_ms,
+            started=self.clock.instant(),
+            counts=self._counts,
+            lag=self._lag,
+            sinks=sinks,
+        )
+
+    def _counts(self) -> dict[str, int]:
+        intake = self.intake.counts
+        counts = {
+            "read": intake.read,
+            "late": intake.late,
+            "disordered": intake.disordered,
+            "key_disagreements": intake.key_disagreements,
+            "undeliverable": self.outlet.buried,
+            "not_finite": self.decider.not_finite,
+        }
+        if self.state_lanes is not None:
+            state = self.state_lanes.counts
+            counts["read"] += state.read
+            counts["late"] += state.late
+            counts["disordered"] += state.disordered
+            counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt)
+        return counts
+
+    def _lag(self) -> dict[str, int]:
+        """Records of each partition that its outcome is not delivered for, by the last fetch's word."""
+        found = {}
+        for partition, lane in self.consumer.lanes.items():
+            end, at = lane.high_watermark(), self.in_flight.watermarks.watermark(partition)
+            if end >= 0 and at is not None:
+                found[f"{partition.topic}/{partition.partition}"] = max(0, end - at)
+        return found
+
+    def _publish_metrics(self, record: MetricsRecord, _totals: MetricsRecord) -> None:
+        self.producer.produce(
+            self.config.topics.metrics, ANY_PARTITION, record.instance.encode(), record.encode(), [], 0
+        )
+
+    def start(self) -> None:
+        """Join the group."""
+        self.consumer.subscribe([self.config.catalog.decided.topic])
+
+    def close(self) -> None:
+        """Leave the group, stop the clients, free every message. Bounded in time."""
+        self.scorer.close()
+        self.consumer.close(CLOSE_MS_MAX)
+        if self.state_consumer is not None:
+            self.state_consumer.close(CLOSE_MS_MAX)
+        self.in_flight.close()
+        self.producer.flush(CLOSE_MS_MAX)
+        self.producer.close()
+        self.wake.close()

@@ -1,0 +1,159 @@
+"""The engine's loop: one turn reads like the way of the data."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.batcher import NEVER_NS, Batcher
+from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.decide import Decider
+from pipeline.group import Group
+from pipeline.in_flight import InFlight
+from pipeline.intake import Intake
+from pipeline.kafka.wake import Wake
+from pipeline.outlet import Outlet
+from pipeline.rows import Rows
+from pipeline.scorer import Scorer
+from pipeline.state_lanes import StateLanes
+from pipeline.telemetry.meter import Meter
+
+IDLE_WAIT_MS_MAX = 100
+_NO_ROWS = np.empty(0, np.int32)
+
+
+class Engine:
+    """Owns the loop and nothing else; every stage is an object that a test can step alone.
+
+    `turn` does what there is to do and returns how much that was; `run` calls it until `stop` says so, and
+    waits on the queues' own wake-ups when a turn found nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: SystemClock,
+        wake: Wake,
+        group: Group,
+        intake: Intake,
+        state_lanes: StateLanes | None,
+        batcher: Batcher,
+        scorer: Scorer,
+        decider: Decider,
+        outlet: Outlet,
+        rows: Rows,
+        in_flight: InFlight,
+        meter: Meter,
+    ) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._group = group
+        self._intake = intake
+        self._state_lanes = state_lanes
+        self._batcher = batcher
+        self._scorer = scorer
+        self._decider = decider
+        self._outlet = outlet
+        self._rows = rows
+        self._in_flight = in_flight
+        self._meter = meter
+
+    def turn(self) -> int:
+        """One pass over all stages; returns records read, rows scored and deliveries seen."""
+        work = self._group.serve(self._clock.now_ns())
+        work += self._feed_state()
+        work += self._read()
+        work += self._publish(self._score())
+        self._give_up()
+        now = self._clock.instant()
+        self._group.commit(now.mono_ns)
+        self._meter.tick(now)
+        return work
+
+    def run(self, stop: Callable[[], bool]) -> None:
+        """Turn until told to stop; the caller then drains."""
+        while not stop():
+            if not self.turn():
+                self._wake.wait(self._wait_ms())
+
+    def drain(self, until_ns: int) -> bool:
+        """Finish what is in flight without reading more; True when all of it is delivered and committed."""
+        while self._in_flight.used_rows and self._clock.now_ns() < until_ns:
+            if not self._publish(self._score()):
+                self._wake.wait(min(self._wait_ms(), 10))
+        self._group.commit_finished()
+        return self._in_flight.used_rows == 0
+
+    def _feed_state(self) -> int:
+        if self._state_lanes is None:
+            return 0
+        read, dead = self._state_lanes.poll()
+        self._outlet.state_dead_letters(dead)
+        for record in dead:
+            self._meter.dead_letter(record.code)
+        return read
+
+    def _read(self) -> int:
+        if self._outlet.blocked():
+            self._outlet.retry()
+            return 0
+        before = self._intake.counts.read
+        rejected = self._intake.poll(self._group.lanes(), self._clock)
+        self._outlet.dead_letters(rejected, self._clock.instant())
+        for item in rejected:
+            self._meter.dead_letter(item.reject.code)
+        return self._intake.counts.read - before
+
+    def _score(self) -> NDArray[np.int32]:
+        """Run what the batcher says until nothing is left for an idle session; returns all rows decided."""
+        decided: list[NDArray[np.int32]] = []
+        while self._batcher.pending_rows or self._scorer.busy():
+            plan = self._batcher.poll(
+                self._clock.now_ns(), self._scorer.idle_sessions(), self._outlet.delivery_time.promised_ns
+            )
+            for batch in plan.batches:
+                self._scorer.submit(batch)
+            finished = self._scorer.finished()
+            for batch in finished:
+                slots = self._in_flight.living(batch.slots)
+                self._decider.scored(slots, batch.tier)
+                self._meter.batch(len(slots), batch.tier)
+                decided.append(slots)
+            if len(plan.expired):
+                self._decider.expired(plan.expired)
+                self._rows.dispatch_ns[plan.expired] = self._clock.now_ns()
+                self._rows.score_ns[plan.expired] = 0
+                decided.append(plan.expired)
+            if not finished:
+                break
+        return np.concatenate(decided) if decided else _NO_ROWS
+
+    def _publish(self, decided: NDArray[np.int32]) -> int:
+        """Hand decisions over and take deliveries in; returns how many of both."""
+        now = self._clock.instant()
+        if len(decided):
+            self._outlet.publish(decided, now)
+            self._meter.decided(decided, now.mono_ns)
+        delivered = self._outlet.settle(now)
+        if len(delivered):
+            self._meter.delivered(delivered, now)
+            self._in_flight.free_settled()
+        return len(decided) + len(delivered)
+
+    def _give_up(self) -> None:
+        drain = self._group.drain
+        if drain is None:
+            return
+        watermarks = self._in_flight.watermarks
+        unfinished = sum(watermarks.unfinished_rows(partition) for partition in drain.partitions)
+        if not drain.over(unfinished, self._clock.now_ns()):
+            return
+        self._in_flight.settle(self._batcher.drop(self._in_flight.abandon(drain.partitions)))
+        self._group.give_up(drain.partitions, lost=drain.lost)
+        for partition in drain.partitions:
+            self._intake.forget(partition)
+
+    def _wait_ms(self) -> int:
+        next_ns = min(self._batcher.next_wake_ns(), self._meter.due_ns(), NEVER_NS)
+        left_ms = (next_ns - self._clock.now_ns()) // NS_PER_MS
+        return max(0, min(IDLE_WAIT_MS_MAX, left_ms))

@@ -1,0 +1,223 @@
+"""Poll, decode, features, offer: from one lane's read to rows that wait for a score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import InputSpec
+from features.columns import Columns
+from features.state import FeatureState
+from pipeline.batcher import Batcher
+from pipeline.clock import NS_PER_MS, Instant, SystemClock
+from pipeline.deadlines import mark_future, set_deadlines
+from pipeline.decode import EventDecoder, Reject, key_disagreements
+from pipeline.in_flight import Chunk, InFlight
+from pipeline.kafka.consumer import Lane
+from pipeline.kafka.messages import Messages
+from pipeline.rows import Outcome, Rows
+
+GOOD = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that cannot become an event, and where its dead letter gets key, value and headers from."""
+
+    slot: int
+    reject: Reject
+    pointer: int
+
+
+@dataclass(slots=True)
+class IntakeCounts:
+    """What intake counts beside outcomes."""
+
+    read: int = 0
+    late: int = 0
+    disordered: int = 0
+    key_disagreements: int = 0
+
+
+@dataclass(frozen=True)
+class IntakeLimits:
+    """The numbers of intake that a configuration sets."""
+
+    budget_ms: int
+    poll_rows_max: int
+    future_ms_max: int
+    value_bytes_max: int
+
+
+class Intake:
+    """Reads the deciding input's lanes into `rows` and `columns`, whose slots are the same.
+
+    `global_position(partition)` says up to which offset the global entities have taken that partition already
+    (by another lane), so that no event enters their state twice.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spec: InputSpec,
+        limits: IntakeLimits,
+        rows: Rows,
+        in_flight: InFlight,
+        batcher: Batcher,
+        state: FeatureState,
+        positions: dict[Any, int],
+    ) -> None:
+        self._name = name
+        self._limits = limits
+        self._rows = rows
+        self._in_flight = in_flight
+        self._batcher = batcher
+        self._state = state
+        self._positions = positions
+        self.columns = Columns(spec.schema_, rows.capacity_rows)
+        self._decoder = EventDecoder(spec.schema_, limits.value_bytes_max)
+        self._id = spec.schema_.index(spec.id)
+        self._key = spec.schema_.index(spec.key)
+        self._event_time = spec.schema_.index(spec.event_time)
+        self._priority = spec.schema_.index(spec.priority) if spec.priority else None
+        n = rows.capacity_rows
+        self._payload_address = np.zeros(n, np.int64)
+        self._payload_length = np.zeros(n, np.int64)
+        self._future = np.zeros(n, np.int8)
+        self._turn = 0
+        self.counts = IntakeCounts()
+
+    def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
+        """One turn over the lanes, each with its share of what there is room for; returns the bad records.
+
+        Reading stops, which is the back-pressure of a partition, while `rows` has no room.
+        """
+        if not lanes:
+            return []
+        self._turn = (self._turn + 1) % len(lanes)
+        left = self._limits.poll_rows_max
+        rejected: list[Rejected] = []
+        for lane in (*lanes[self._turn :], *lanes[: self._turn]):
+            rows_max = min(left, self._in_flight.room())
+            if rows_max == 0:
+                break
+            messages = lane.read(rows_max)
+            if messages.count:
+                left -= messages.count
+                rejected += self.take(lane.key, messages, clock)
+        return rejected
+
+    def take(self, partition: Any, messages: Messages, clock: SystemClock) -> list[Rejected]:
+        """Make rows of one read: claimed, decoded, given features and offered. Returns the bad records."""
+        rows, now = messages.count, clock.instant()
+        chunk = self._in_flight.open(partition, messages, rows, messages.next_offset)
+        first = chunk.first
+        messages.extract(
+            first,
+            self._payload_address,
+            self._payload_length,
+            self._rows.key_address,
+            self._rows.key_length,
+            self._rows.offset,
+            self._rows.timestamp_ms,
+        )
+        set_deadlines(
+            self._rows.timestamp_ms,
+            self._rows.arrival_ns,
+            self._rows.deadline_ns,
+            first,
+            rows,
+            now.mono_ns,
+            now.wall_ms,
+            self._limits.budget_ms * NS_PER_MS,
+        )
+        self.counts.read += rows
+        good, rejected = self._decode(chunk, messages, now)
+        self._apply(chunk, good)
+        self._rows.features_ns[first : first + rows] = clock.now_ns() - now.mono_ns
+        self._offer(chunk, good)
+        return rejected
+
+    def _decode(self, chunk: Chunk, messages: Messages, now: Instant) -> tuple[NDArray[np.int32], list[Rejected]]:
+        first, n = chunk.first, chunk.rows
+        decoded = self._decoder.decode(
+            self._payload_address[first : first + n],
+            self._payload_length[first : first + n],
+            self.columns,
+            first,
+            n,
+        )
+        chunk.keep = decoded.keep
+        rejects = list(decoded.rejects)
+        status = decoded.status
+        stop = first + n
+        self._rows.event_time_ms[first:stop] = self.columns.value[self._event_time, first:stop]
+        future = self._future[:n]
+        if mark_future(
+            self._rows.event_time_ms,
+            self._rows.timestamp_ms,
+            first,
+            n,
+            now.wall_ms,
+            self._limits.future_ms_max,
+            future,
+        ):
+            ahead = np.flatnonzero((future == 1) & (status == GOOD))
+            rejects += [self._future_reject(first, int(row)) for row in ahead]
+            status = np.where((future == 1) & (status == GOOD), np.int8(1), status)
+        rejected = [
+            Rejected(first + reject.index, reject, int(messages.pointers[reject.index])) for reject in rejects
+        ]
+        return (np.flatnonzero(status == GOOD) + first).astype(np.int32), rejected
+
+    def _future_reject(self, first: int, row: int) -> Reject:
+        limit = self._limits.future_ms_max
+        return Reject(
+            row,
+            "bad-time",
+            f"event_time {int(self._rows.event_time_ms[first + row])} lies more than {limit} ms after the "
+            f"record's timestamp {int(self._rows.timestamp_ms[first + row])}",
+        )
+
+    def _apply(self, chunk: Chunk, good: NDArray[np.int32]) -> None:
+        """Update windows and write features; what the global entities have already is not given them again."""
+        taken_up_to = self._positions.get(chunk.partition, -1)
+        offsets = self._rows.offset[good]
+        new = int(np.searchsorted(offsets, taken_up_to))
+        for part, update_global in ((slice(0, new), False), (slice(new, len(good)), True)):
+            slots = good[part]
+            if not len(slots):
+                continue
+            applied = self._state.apply(
+                self._name,
+                self.columns,
+                slots,
+                self._rows.partition[slots],
+                offsets[part],
+                slice_id=chunk.partition.partition,
+                update_local=True,
+                update_global=update_global,
+                out64=self._rows.features64,
+                out32=self._rows.features32,
+            )
+            self.counts.late += applied.late
+            self.counts.disordered += applied.disordered
+        self._positions[chunk.partition] = max(taken_up_to, chunk.span.next_offset)
+
+    def forget(self, partition: Any) -> None:
+        """The partition is another process's now: its own entities' state goes with it."""
+        self._state.drop_slice(partition.partition)
+
+    def _offer(self, chunk: Chunk, good: NDArray[np.int32]) -> None:
+        rows, columns = self._rows, self.columns
+        run = slice(chunk.first, chunk.first + chunk.rows)
+        rows.id_value[run] = columns.value[self._id, run]
+        rows.id_length[run] = columns.length[self._id, run]
+        if self._priority is not None:
+            rows.priority[run] = columns.value[self._priority, run]
+        rows.outcome[run] = Outcome.PENDING
+        differs = key_disagreements(columns, self._key, good, rows.key_address, rows.key_length)
+        self.counts.key_disagreements += int(differs.sum())
+        self._batcher.offer(good)

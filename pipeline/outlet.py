@@ -1,0 +1,191 @@
+"""Publish, and know what was delivered: outcomes to their topics, deliveries to the watermarks."""
+
+import logging
+from collections import deque
+from ctypes import string_at
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.clock import Instant
+from pipeline.decode import Reject
+from pipeline.errors import UndeliverableError
+from pipeline.in_flight import InFlight
+from pipeline.intake import Rejected
+from pipeline.kafka.librdkafka import error_text
+from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
+from pipeline.rows import Outcome, Rows
+from pipeline.wire.dead_letter import DeadRecord, headers_of
+from pipeline.wire.decision import DecisionEncoder
+
+log = logging.getLogger(__name__)
+DEAD_LETTER_BIT = 1 << 40
+"""Set in the opaque of a dead letter, so that its failure is told from a decision's."""
+NO_OPAQUE = 0
+
+
+@dataclass(frozen=True)
+class OutletTopics:
+    """Where outcomes go."""
+
+    decisions: str
+    decisions_partitions: int
+    dead_letters: str
+
+
+class DeliveryTime:
+    """The learned time from hand-over to delivery: a running upper quantile, pure.
+
+    A stochastic approximation of the 0.99 quantile (Robbins and Monro, 1951): one step up of 99 parts for each
+    delivery above it, one part down for each below.
+    """
+
+    def __init__(self, seed_ns: int = 5_000_000, step_ns: int = 50_000) -> None:
+        self._quantile_ns = seed_ns
+        self._step_ns = step_ns
+
+    @property
+    def promised_ns(self) -> int:
+        """What deadlines leave room for."""
+        return self._quantile_ns
+
+    def observe(self, slowest_ns: int) -> None:
+        """The slowest of a batch of deliveries took so long."""
+        if slowest_ns > self._quantile_ns:
+            self._quantile_ns += min(99 * self._step_ns, slowest_ns - self._quantile_ns)
+        else:
+            self._quantile_ns = max(0, self._quantile_ns - self._step_ns)
+
+
+class Outlet:
+    """Encodes outcomes once and hands them to the producer; settles rows when delivery is reported."""
+
+    def __init__(
+        self,
+        producer: LaneProducer,
+        encoder: DecisionEncoder,
+        rows: Rows,
+        in_flight: InFlight,
+        topics: OutletTopics,
+        input_topic: str,
+    ) -> None:
+        self._producer = producer
+        self._encoder = encoder
+        self._rows = rows
+        self._in_flight = in_flight
+        self._topics = topics
+        self._input_topic = input_topic
+        self._unsent: deque[tuple[NDArray[Any], NDArray[np.uint8]]] = deque()
+        self._unsent_dead: deque[tuple[DeadRecord, int]] = deque()
+        self.delivery_time = DeliveryTime()
+        self.buried = 0
+
+    def blocked(self) -> bool:
+        """Whether the producer's queue is full: nothing new is read until it is not."""
+        return bool(self._unsent or self._unsent_dead)
+
+    def publish(self, slots: NDArray[np.int32], now: Instant) -> None:
+        """Hand these rows' decisions over. The bytes are made once; what the producer cannot take yet waits."""
+        if not len(slots):
+            return
+        self._rows.handed_ns[slots] = now.mono_ns
+        messages = self._encoder.encode(
+            self._rows,
+            slots,
+            now_ns=now.mono_ns,
+            now_ms=now.wall_ms,
+            delivery_ns=self.delivery_time.promised_ns,
+            partitions=self._topics.decisions_partitions,
+        )
+        self._send(messages)
+
+    def _send(self, messages: NDArray[Any]) -> None:
+        errors = self._producer.produce_batch(self._topics.decisions, messages)
+        if errors is None:
+            return
+        full = errors == self._producer.QUEUE_FULL
+        for index in np.flatnonzero((errors != 0) & ~full):
+            self._bury(int(messages["_private"][index]) - 1, int(errors[index]))
+        if full.any():
+            self._unsent.append(_detached(messages[full]))
+
+    def retry(self) -> None:
+        """Offer again what the producer's queue had no room for, the same bytes."""
+        for _ in range(len(self._unsent)):
+            messages, _owner = self._unsent.popleft()
+            self._send(messages)
+        for _ in range(len(self._unsent_dead)):
+            self._produce_dead(*self._unsent_dead.popleft())
+
+    def dead_letters(self, rejected: list[Rejected], now: Instant) -> None:
+        """Publish records that could not become events, with key, value and headers as they came."""
+        for item in rejected:
+            self._rows.outcome[item.slot] = Outcome.DEAD_LETTER
+            self._rows.handed_ns[item.slot] = now.mono_ns
+            record = DeadRecord.at(item.pointer, item.reject, self._input_topic)
+            self._produce_dead(record, DEAD_LETTER_BIT | (item.slot + 1))
+
+    def state_dead_letters(self, records: list[DeadRecord]) -> None:
+        """The same for records of state lanes, whose offsets are not committed."""
+        for record in records:
+            self._produce_dead(record, NO_OPAQUE)
+
+    def _produce_dead(self, record: DeadRecord, opaque: int) -> None:
+        code = self._producer.produce(
+            self._topics.dead_letters, ANY_PARTITION, record.key, record.value, headers_of(record), opaque
+        )
+        if code == self._producer.QUEUE_FULL:
+            self._unsent_dead.append((record, opaque))
+        elif code:
+            raise UndeliverableError(record.topic, record.partition, record.offset, error_text(code))
+
+    def _bury(self, slot: int, code: int) -> None:
+        """A decision that can never be delivered becomes a dead letter that says so."""
+        self._rows.outcome[slot] = Outcome.DEAD_LETTER
+        self.buried += 1
+        reject = Reject(0, "undeliverable", f"its decision could not be delivered: {error_text(code)}")
+        pointer = self._in_flight.pointer_of(slot)
+        self._produce_dead(DeadRecord.at(pointer, reject, self._input_topic), DEAD_LETTER_BIT | (slot + 1))
+
+    def _failed(self, opaque: int, code: int) -> None:
+        if opaque == NO_OPAQUE:
+            log.error("a dead letter of a state input could not be delivered: %s", error_text(code))
+            return
+        slot = (opaque & (DEAD_LETTER_BIT - 1)) - 1
+        if opaque & DEAD_LETTER_BIT:
+            partition, offset = int(self._rows.partition[slot]), int(self._rows.offset[slot])
+            raise UndeliverableError(self._input_topic, partition, offset, error_text(code))
+        self._bury(slot, code)
+
+    def settle(self, now: Instant) -> NDArray[np.int64]:
+        """Take in delivery reports; returns the slots whose outcome the broker has."""
+        reports = self._producer.deliveries()
+        count = len(reports.opaque)
+        if not count:
+            return reports.opaque
+        failed = np.flatnonzero(reports.error)
+        for index in failed:
+            self._failed(int(reports.opaque[index]), int(reports.error[index]))
+        good = reports.opaque[reports.error == 0] if len(failed) else reports.opaque
+        good = good[good != NO_OPAQUE]
+        slots = (good & (DEAD_LETTER_BIT - 1)) - 1
+        if len(slots):
+            self.delivery_time.observe(now.mono_ns - int(self._rows.handed_ns[slots].min()))
+            self._in_flight.settle(slots)
+        return slots
+
+
+def _detached(messages: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Messages whose payloads no longer lie in the encoder's buffer, and the buffer they lie in."""
+    total = int(messages["len"].sum())
+    owner = np.empty(total, np.uint8)
+    moved, at = messages.copy(), 0
+    for index in range(len(moved)):
+        length = int(moved["len"][index])
+        target = owner[at : at + length]
+        target[:] = np.frombuffer(string_at(int(moved["payload"][index]), length), np.uint8)
+        moved["payload"][index] = target.ctypes.data
+        at += length
+    return moved, owner

@@ -1,0 +1,52 @@
+"""Running a pipeline: open, join, turn until told to stop, drain, leave."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from features.state import FeatureSet
+from pipeline.assembly import Assembly, Sink
+from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.config.model import PipelineConfig
+from pipeline.tiers import open_tiers
+from pipeline.wire.metrics import MetricsRecord
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended: whether all that was read is delivered and committed, and what was counted."""
+
+    drained: bool
+    totals: MetricsRecord
+
+
+def run_pipeline(
+    config: PipelineConfig,
+    *,
+    stop: threading.Event,
+    on_meter: Sink | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> Summary:
+    """Run until `stop` is set, then drain within `drain_ms_max`.
+
+    `on_meter` is called with each metrics record and the totals so far, in this thread; `on_ready` once, when
+    models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
+    meant for the operator.
+    """
+    features = FeatureSet(config.catalog)
+    tiers = open_tiers(config, features.names)
+    clock = SystemClock()
+    assembly = Assembly(config, tiers, features, [on_meter] if on_meter else [], clock)
+    try:
+        assembly.start()
+        if on_ready is not None:
+            on_ready()
+        assembly.engine.run(stop.is_set)
+        until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
+        drained = assembly.engine.drain(until_ns)
+        return Summary(drained, assembly.meter.finish(clock.instant()))
+    finally:
+        assembly.close()

@@ -1,0 +1,203 @@
+"""Records that only feed state: labels, partitions of other processes, and what came before the first decision.
+
+Global entities (those whose key is not the topic's) need the whole of an input, however partitions move
+between processes; so each process reads it here, outside the group, and publishes nothing for it. The same
+lanes rebuild the windows of a partition's own entities up to the offset where deciding begins.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalog import InputSpec
+from features.columns import Columns
+from features.state import FeatureState
+from pipeline.decode import EventDecoder
+from pipeline.kafka.consumer import Lane, LaneConsumer
+from pipeline.kafka.messages import Messages
+from pipeline.wire.dead_letter import DeadRecord
+
+GOOD = 0
+
+
+@dataclass(slots=True)
+class _Follow:
+    """One partition being read.
+
+    Up to `until` (None: for ever), for local entities too or only global ones; deciding on what depends on it
+    waits until `next_offset` has reached `barrier`.
+    """
+
+    next_offset: int
+    until: int | None
+    local: bool
+    barrier: int
+
+    def passed(self, offset: int | None) -> bool:
+        return offset is not None and self.next_offset >= offset
+
+
+@dataclass(slots=True)
+class StateCounts:
+    """What state lanes count: every record read is absorbed or a dead letter."""
+
+    read: int = 0
+    absorbed: int = 0
+    dead_letter: int = 0
+    rebuilt: int = 0
+    late: int = 0
+    disordered: int = 0
+
+
+class _Input:
+    """Decoding of one input's records into columns of its own."""
+
+    def __init__(self, name: str, spec: InputSpec, rows_max: int, value_bytes_max: int) -> None:
+        self.name = name
+        self.spec = spec
+        self.columns = Columns(spec.schema_, rows_max)
+        self.decoder = EventDecoder(spec.schema_, value_bytes_max)
+
+
+class StateLanes:
+    """The partitions that feed state only, and how far each has been taken.
+
+    `positions` is shared with the deciding lanes: the next offset of each partition that the global entities
+    have not taken. An event enters the global state once, whichever lane brought it.
+    """
+
+    def __init__(
+        self,
+        consumer: LaneConsumer,
+        inputs: Mapping[str, InputSpec],
+        state: FeatureState,
+        positions: dict[Any, int],
+        rows_max: int,
+        value_bytes_max: int,
+        deciding: Iterable[Any],
+    ) -> None:
+        self._consumer = consumer
+        self._state = state
+        self._positions = positions
+        self._rows_max = rows_max
+        self._inputs = {spec.topic: _Input(name, spec, rows_max, value_bytes_max) for name, spec in inputs.items()}
+        self._deciding = tuple(deciding)
+        self._follows: dict[Any, _Follow] = {}
+        self._payload = np.zeros((2, rows_max), np.int64)
+        self._key_address = np.zeros(rows_max, np.int64)
+        self._key_length = np.zeros(rows_max, np.int32)
+        self._offset = np.zeros(rows_max, np.int64)
+        self._timestamp_ms = np.zeros(rows_max, np.int64)
+        self.counts = StateCounts()
+
+    def rebuild(self, starts: Mapping[Any, tuple[int, int]]) -> None:
+        """Read partition -> [from, until) for all entities, then stop; `ready` says when it is done."""
+        for partition, (start, until) in starts.items():
+            if start < until:
+                self._follows[partition] = _Follow(start, until, local=True, barrier=until)
+        self._assign()
+
+    def follow(self, starts: Mapping[Any, tuple[int, int]]) -> None:
+        """Read partition -> (from, barrier) for global entities for ever."""
+        for partition, (start, barrier) in starts.items():
+            self._follows[partition] = _Follow(start, None, local=False, barrier=barrier)
+        self._assign()
+
+    def partitions_elsewhere(self, owned: Iterable[Any]) -> list[Any]:
+        """Partitions of deciding inputs that are neither owned nor followed yet."""
+        known = set(owned) | set(self._follows)
+        return [partition for partition in self._deciding if partition not in known]
+
+    def leave(self, partitions: Iterable[Any]) -> None:
+        """Stop reading these partitions."""
+        if any(self._follows.pop(partition, None) for partition in list(partitions)):
+            self._assign()
+
+    def _assign(self) -> None:
+        self._consumer.assign({partition: follow.next_offset for partition, follow in self._follows.items()})
+
+    def ready(self, partition: Any) -> bool:
+        """Whether deciding may begin: the partition is rebuilt, the state inputs are where they must be."""
+        return all(
+            follow.passed(follow.barrier)
+            for other, follow in self._follows.items()
+            if other == partition or self._inputs[other.topic].spec.role == "state"
+        )
+
+    def behind_rows(self) -> int:
+        """Offsets still to be read before every barrier is reached."""
+        return sum(max(0, follow.barrier - follow.next_offset) for follow in self._follows.values())
+
+    def poll(self) -> tuple[int, list[DeadRecord]]:
+        """One turn over all lanes; returns the records read and those that cannot become events."""
+        read, dead, finished = 0, [], []
+        for partition, follow in list(self._follows.items()):
+            lane = self._consumer.lanes.get(partition)
+            if lane is None:
+                continue
+            messages = lane.read(self._rows_max)
+            try:
+                if messages.count:
+                    read += messages.count
+                    dead += self._take(lane, follow, messages)
+                elif messages.end_of_partition:
+                    follow.next_offset = max(follow.next_offset, follow.barrier)
+            finally:
+                messages.free()
+            if follow.passed(follow.until):
+                finished.append(partition)
+        self.leave(finished)
+        return read, dead
+
+    def _take(self, lane: Lane, follow: _Follow, messages: Messages) -> list[DeadRecord]:
+        source = self._inputs[lane.topic]
+        n = messages.count
+        messages.extract(
+            0,
+            self._payload[0],
+            self._payload[1],
+            self._key_address,
+            self._key_length,
+            self._offset,
+            self._timestamp_ms,
+        )
+        wanted = n if follow.until is None else int(np.searchsorted(self._offset[:n], follow.until))
+        decoded = source.decoder.decode(self._payload[0, :n], self._payload[1, :n], source.columns, 0, n)
+        good = np.flatnonzero(decoded.status[:wanted] == GOOD).astype(np.int32)
+        self._apply(source, lane, follow, good)
+        follow.next_offset = messages.next_offset
+        taken = follow.next_offset if follow.until is None else min(follow.next_offset, follow.until)
+        self._positions[lane.key] = max(self._positions.get(lane.key, -1), taken)
+        if source.spec.role == "decide":
+            self.counts.rebuilt += wanted
+            return []
+        self.counts.read += n
+        self.counts.absorbed += len(good)
+        self.counts.dead_letter += len(decoded.rejects)
+        return [DeadRecord.copied(messages, reject, lane.topic) for reject in decoded.rejects]
+
+    def _apply(self, source: _Input, lane: Lane, follow: _Follow, good: NDArray[np.int32]) -> None:
+        taken_up_to = self._positions.get(lane.key, -1)
+        offsets = self._offset[good]
+        new = int(np.searchsorted(offsets, taken_up_to))
+        for part, update_global in ((slice(0, new), False), (slice(new, len(good)), True)):
+            rows = good[part]
+            if not len(rows) or not (follow.local or update_global):
+                continue
+            applied = self._state.apply(
+                source.name,
+                source.columns,
+                rows,
+                np.full(len(rows), lane.partition, np.int32),
+                offsets[part],
+                slice_id=lane.partition,
+                update_local=follow.local,
+                update_global=update_global,
+                out64=None,
+                out32=None,
+            )
+            self.counts.late += applied.late
+            self.counts.disordered += applied.disordered
