@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.kafka.messages import MESSAGE
 from pipeline.rows import OUTCOMES, Outcome, Rows
-from pipeline.wire.decision_kernel import NUMBERS_BYTES_MAX, write_decisions
+from pipeline.wire.decision_kernel import COLUMNS, NUMBERS_BYTES_MAX, id_text_bytes, write_decisions
 from pipeline.wire.json_text import ESCAPED_BYTES_MAX, SLACK_BYTES, pieces, quoted
 
 DECISION_VERSION = 1
@@ -78,6 +78,8 @@ class DecisionEncoder:
         self._row_bytes_max = sum(map(len, [head, *fixed, *named])) + sum(longest) + NUMBERS_BYTES_MAX
         self._buffer = np.zeros(1 << 16, np.uint8)
         self._messages = np.zeros(256, MESSAGE)
+        self._rows: Rows | None = None
+        self._columns: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def encode(
         self,
@@ -114,28 +116,19 @@ class DecisionEncoder:
             np.array([self._decisions, self._tiers, self._features, partitions], np.int64),
             np.array([now_ns, now_ms, delivery_ns], np.int64),
             values,
-            rows.partition,
-            rows.offset,
-            rows.timestamp_ms,
-            rows.arrival_ns,
-            rows.deadline_ns,
-            rows.dispatch_ns,
-            rows.score_ns,
-            rows.features_ns,
-            rows.event_time_ms,
-            rows.id_value,
-            rows.id_length,
-            rows.key_address,
-            rows.key_length,
-            rows.outcome,
-            rows.tier,
-            rows.decision,
+            self._columns_of(rows),
             rows.score,
         )
         return messages
 
+    def _columns_of(self, rows: Rows) -> NDArray[np.int64]:
+        if self._rows is not rows:
+            self._rows = rows
+            self._columns = np.array([getattr(rows, name).ctypes.data for name in COLUMNS], np.int64)
+        return self._columns
+
     def _make_room(self, rows: Rows, slots: NDArray[np.int32], values: NDArray[np.uint8]) -> None:
-        text_bytes = int(np.maximum(rows.id_length[slots], 0).sum(dtype=np.int64)) * ESCAPED_BYTES_MAX
+        text_bytes = id_text_bytes(slots, self._columns_of(rows)) * ESCAPED_BYTES_MAX
         needed = len(slots) * self._row_bytes_max + text_bytes + len(values) + SLACK_BYTES
         if needed > len(self._buffer):
             self._buffer = np.zeros(2 * needed, np.uint8)

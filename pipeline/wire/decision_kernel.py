@@ -3,7 +3,7 @@
 from typing import Any
 
 from features.kernel import kernel
-from features.memory import load_u8, store_i32, store_i64, store_u8
+from features.memory import load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
 from features.schema import NUMBER
 from pipeline.rows import NO_TIMESTAMP, Outcome
 from pipeline.wire.json_text import (
@@ -23,6 +23,44 @@ _SCORED, _EXPIRED = int(Outcome.SCORED), int(Outcome.EXPIRED)
 _COMMA, _CLOSE_BRACKET, _CLOSE_BRACE = ord(","), ord("]"), ord("}")
 NUMBERS_BYTES_MAX = 9 * INT_BYTES_MAX + SCORE_BYTES_MAX + 8
 """Room for a row's numbers, an integer id and the punctuation that is in no piece."""
+
+COLUMNS = (
+    "offset",
+    "timestamp_ms",
+    "arrival_ns",
+    "deadline_ns",
+    "dispatch_ns",
+    "score_ns",
+    "features_ns",
+    "event_time_ms",
+    "id_value",
+    "key_address",
+    "partition",
+    "id_length",
+    "key_length",
+    "outcome",
+    "tier",
+    "decision",
+)
+"""The arrays of `Rows` that the kernel reads by address: unboxing each would cost more than a small batch."""
+(
+    _AT_OFFSET,
+    _AT_TIMESTAMP_MS,
+    _AT_ARRIVAL_NS,
+    _AT_DEADLINE_NS,
+    _AT_DISPATCH_NS,
+    _AT_SCORE_NS,
+    _AT_FEATURES_NS,
+    _AT_EVENT_TIME_MS,
+    _AT_ID_VALUE,
+    _AT_KEY_ADDRESS,
+    _AT_PARTITION,
+    _AT_ID_LENGTH,
+    _AT_KEY_LENGTH,
+    _AT_OUTCOME,
+    _AT_TIER,
+    _AT_DECISION,
+) = range(len(COLUMNS))
 
 
 @kernel(inline=True)
@@ -76,9 +114,33 @@ def _write_features(at: int, text: int, starts: Any, first: int, count: int, val
 
 
 @kernel(inline=True)
-def _fill_message(
-    message: int, payload: int, length: int, key: int, key_length: int, partition: int, opaque: int
-) -> None:
+def _long(columns: Any, which: int, slot: int) -> int:
+    return int(load_i64(columns[which] + 8 * slot))
+
+
+@kernel(inline=True)
+def _int(columns: Any, which: int, slot: int) -> int:
+    return int(load_i32(columns[which] + 4 * slot))
+
+
+@kernel("int64(int32[::1], int64[::1])")
+def id_text_bytes(slots: Any, columns: Any) -> int:
+    """How many bytes the ids of these rows have that are text, before any is escaped."""
+    total = 0
+    for index in range(len(slots)):
+        total += max(0, _int(columns, _AT_ID_LENGTH, int(slots[index])))
+    return total
+
+
+@kernel()
+def _fill_message(message: int, payload: int, length: int, columns: Any, slot: int, partitions: int) -> None:
+    """The row's `rd_kafka_message_t`: its key where the input's is, its partition where every client puts it."""
+    key, key_length = _long(columns, _AT_KEY_ADDRESS, slot), _int(columns, _AT_KEY_LENGTH, slot)
+    if key_length >= 0:
+        partition = partition_of_key(key, key_length, partitions)
+    else:
+        partition = _int(columns, _AT_PARTITION, slot) % partitions
+        key, key_length = 0, 0
     store_i32(message, 0)
     store_i64(message + 8, 0)
     store_i32(message + 16, partition)
@@ -87,14 +149,12 @@ def _fill_message(
     store_i64(message + 40, key)
     store_i64(message + 48, key_length)
     store_i64(message + 56, 0)
-    store_i64(message + 64, opaque)
+    store_i64(message + 64, slot + 1)
 
 
 @kernel(
     "void(int32[::1], uint8[:, ::1], uint8[::1], Array(uint8, 1, 'C', readonly=True), int64[::1], int64[::1],"
-    " int64[::1], Array(uint8, 1, 'C', readonly=True), int32[::1], int64[::1], int64[::1], int64[::1],"
-    " int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[::1], int32[::1], int64[::1],"
-    " int32[::1], int8[::1], int8[::1], int8[::1], float32[::1])"
+    " int64[::1], Array(uint8, 1, 'C', readonly=True), int64[::1], float32[::1])"
 )
 def write_decisions(
     slots: Any,
@@ -105,28 +165,13 @@ def write_decisions(
     sizes: Any,
     now: Any,
     values_bytes: Any,
-    source_partition: Any,
-    offset: Any,
-    timestamp_ms: Any,
-    arrival_ns: Any,
-    deadline_ns: Any,
-    dispatch_ns: Any,
-    score_ns: Any,
-    features_ns: Any,
-    event_time_ms: Any,
-    id_value: Any,
-    id_length: Any,
-    key_address: Any,
-    key_length: Any,
-    outcome: Any,
-    tier: Any,
-    decision: Any,
+    columns: Any,
     score: Any,
 ) -> None:
     """Write each slot's decision into `buffer` and its message into `messages`, in order.
 
-    `sizes` is (decisions, tiers, features, partitions), `now` is (monotonic ns, wall ms, delivery ns). The
-    caller has made room for the longest rows there can be.
+    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, partitions), `now` is
+    (monotonic ns, wall ms, delivery ns). The caller has made room for the longest rows there can be.
     """
     decisions, tiers, features, partitions = sizes[0], sizes[1], sizes[2], sizes[3]
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
@@ -135,38 +180,36 @@ def write_decisions(
     at, text, message = buffer.ctypes.data, text_bytes.ctypes.data, messages.ctypes.data
     values = values_bytes.ctypes.data
     for index in range(len(slots)):
-        slot, begin = slots[index], at
-        kind = outcome[slot]
-        at = _write_id(_piece(at, text, starts, _HEAD), id_value[slot], id_length[slot])
-        at = _piece(at, text, starts, _ENDINGS + (kind - _SCORED) * decisions + decision[slot])
-        total_ns = now_ns - arrival_ns[slot]
+        slot, begin = int(slots[index]), at
+        arrived_ns = _long(columns, _AT_ARRIVAL_NS, slot)
+        prepared_ns = _long(columns, _AT_FEATURES_NS, slot)
+        kind = load_u8(columns[_AT_OUTCOME] + slot)
+        at = _piece(at, text, starts, _HEAD)
+        at = _write_id(at, _long(columns, _AT_ID_VALUE, slot), _int(columns, _AT_ID_LENGTH, slot))
+        at = _piece(at, text, starts, _ENDINGS + (kind - _SCORED) * decisions + load_u8(columns[_AT_DECISION] + slot))
+        total_ns = now_ns - arrived_ns
         if kind == _EXPIRED:
             at = _null(at)
             at = _piece(at, text, starts, first_tier + tiers)
-            spent = (total_ns - features_ns[slot], features_ns[slot], 0, total_ns)
+            spent = (total_ns - prepared_ns, prepared_ns, 0, total_ns)
         else:
             at = write_score(at, score[slot])
-            at = _piece(at, text, starts, first_tier + tier[slot])
-            waited_ns = dispatch_ns[slot] - arrival_ns[slot] - features_ns[slot]
-            spent = (waited_ns, features_ns[slot], score_ns[slot], total_ns)
-        at = write_int(at, event_time_ms[slot])
-        at = _piece(at, text, starts, _MET + (1 if now_ns + delivery_ns <= deadline_ns[slot] else 0))
+            at = _piece(at, text, starts, first_tier + load_u8(columns[_AT_TIER] + slot))
+            waited_ns = _long(columns, _AT_DISPATCH_NS, slot) - arrived_ns - prepared_ns
+            spent = (waited_ns, prepared_ns, _long(columns, _AT_SCORE_NS, slot), total_ns)
+        at = write_int(at, _long(columns, _AT_EVENT_TIME_MS, slot))
+        met = now_ns + delivery_ns <= _long(columns, _AT_DEADLINE_NS, slot)
+        at = _piece(at, text, starts, _MET + (1 if met else 0))
         at = _write_latency(at, text, starts, spent)
-        stamp_ms = timestamp_ms[slot]
+        stamp_ms = _long(columns, _AT_TIMESTAMP_MS, slot)
         at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
-        at = write_int(_piece(at, text, starts, _SOURCE), source_partition[slot])
+        at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
         store_u8(at, _COMMA)
-        at = write_int(at + 1, offset[slot])
+        at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
         store_u8(at, _CLOSE_BRACKET)
         store_u8(at + 1, _CLOSE_BRACE)
         at += 2
-        keyed = key_length[slot] >= 0
-        if keyed:
-            target = partition_of_key(key_address[slot], key_length[slot], partitions)
-        else:
-            target = source_partition[slot] % partitions
-        key, key_bytes = (key_address[slot], key_length[slot]) if keyed else (0, 0)
-        _fill_message(message, begin, at - begin, key, key_bytes, target, slot + 1)
+        _fill_message(message, begin, at - begin, columns, slot, partitions)
         message += 72
