@@ -1,0 +1,73 @@
+"""The reference of the fixed tables, written from the models themselves: `python -m pipeline.config.reference`."""
+
+import sys
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from pipeline.config.sections import (
+    DecideSection,
+    EngineSection,
+    ModelsSection,
+    PipelineSection,
+    PublishSection,
+    TierSection,
+    TopicsSection,
+)
+
+TABLES: dict[str, type[BaseModel]] = {
+    "[pipeline]": PipelineSection,
+    "[topics]": TopicsSection,
+    "[models]": ModelsSection,
+    "[[tiers]]": TierSection,
+    "[decide]": DecideSection,
+    "[publish]": PublishSection,
+    "[engine]": EngineSection,
+}
+_TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
+
+
+def reference() -> str:
+    """A heading and a table of keys for each fixed table of the file, as Markdown."""
+    parts = [_section(heading, model) for heading, model in TABLES.items()]
+    return "\n".join(parts)
+
+
+def _section(heading: str, model: type[BaseModel]) -> str:
+    lines = [f"### `{heading}`", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    for name, field in model.model_fields.items():
+        lines.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default is PydanticUndefined:
+        return "needed"
+    if field.default is None:
+        return "unset"
+    if isinstance(field.default, bool):
+        return f"`{str(field.default).lower()}`"
+    if isinstance(field.default, tuple):
+        return f"`{list(field.default)}`".replace("'", '"')
+    return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default:_}`"
+
+
+def _type(annotation: Any) -> str:
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Literal:
+        return " or ".join(f'`"{value}"`' for value in arguments)
+    if origin is typing.Annotated:
+        return _type(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_type(a) for a in arguments if a is not type(None))
+    if origin is tuple:
+        return f"list of {_type(arguments[0])}s"
+    return _TYPES[annotation]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())
