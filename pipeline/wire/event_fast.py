@@ -131,14 +131,14 @@ def _read_value(at: int, end: int, table: Any, field: int, row: int, value: Any,
     if byte > 0x39:
         return _read_literal(at, end, table, field, row, value, length)
     kind = table[field, _KIND]
-    if kind == _STRING or kind == _BOOL:
+    if kind in (_STRING, _BOOL):
         return -1
     negative = byte == 0x2D
     after, mantissa, digits, fraction = read_number(at + 1 if negative else at, end)
     if after < 0:
         return -1
     length[field, row] = _NUMBER
-    if kind == _INT or kind == _TIME or kind == _ID:
+    if kind in (_INT, _TIME, _ID):
         if fraction:
             return -1
         value[field, row] = -mantissa if negative else mantissa
@@ -154,7 +154,7 @@ def _read_value(at: int, end: int, table: Any, field: int, row: int, value: Any,
             scaled = (mantissa / _POWER_OF_TEN[fraction]) * _POWER_OF_TEN[decimals]
             if scaled > 9.0e18:
                 return -1
-            mantissa = np.int64(np.rint(scaled))
+            mantissa = int(np.rint(scaled))
         value[field, row] = -mantissa if negative else mantissa
         return after
     number = mantissa / _POWER_OF_TEN[fraction]

@@ -28,10 +28,10 @@ def skip_space(at: int, end: int) -> int:
 def _continues(at: int, end: int, count: int) -> bool:
     if end - at < count:
         return False
+    found = 0
     for index in range(count):
-        if load_u8(at + index) & 0xC0 != 0x80:
-            return False
-    return True
+        found += load_u8(at + index) & 0xC0 == 0x80
+    return found == count
 
 
 @kernel()
