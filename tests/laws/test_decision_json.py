@@ -24,7 +24,7 @@ from tests.laws.decision_reader import (
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
-HOSTILE = st.text(st.one_of(st.sampled_from('"\\/\x00\x1f\x7f\u2028é😀{}[],:'), st.characters(codec="utf-8")))
+HOSTILE = st.text(st.sampled_from('"\\\\/\x00\x1f\x7fé😀{[:a')) | st.text()
 NEVER_NS = 2**62
 
 

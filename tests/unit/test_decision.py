@@ -112,3 +112,11 @@ def test_a_batch_larger_than_any_before_makes_room() -> None:
         messages = encoded(PLAIN, rows, slots)
         assert [decoded(message)["id"] for message in messages] == slots.tolist()
         assert (messages["_private"] == slots + 1).all()
+
+
+@pytest.mark.parametrize("identity", ["".join(map(chr, range(128))), "\\", '"', "a\\", "\u2028é😀\x7f", ""])
+def test_a_text_id_reads_back_as_it_was(identity: str) -> None:
+    rows = new_rows(1)
+    held = np.frombuffer(identity.encode() + b"!", np.uint8)
+    rows.id_value[0], rows.id_length[0] = held.ctypes.data, len(held) - 1
+    assert decoded(encoded(PLAIN, rows, slots_of(0))[0])["id"] == identity
