@@ -1,0 +1,58 @@
+"""Where models lie: `<model>/<version>/model.onnx` with its manifest, checked before anything is run."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.manifest import Manifest, ModelError, read_manifest
+
+MODEL_FILE, MANIFEST_FILE = "model.onnx", "manifest.toml"
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One version of one model, its hash checked."""
+
+    path: Path
+    manifest: Manifest
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, as manifests have it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Repository:
+    """A folder of models."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def shipped(cls) -> "Repository":
+        """The models that come with the product."""
+        return cls(Path(__file__).parent / "repository")
+
+    def names(self) -> list[tuple[str, str]]:
+        """All (model, version) there are, sorted."""
+        return sorted(
+            (path.parent.parent.name, path.parent.name) for path in self.folder.glob(f"*/*/{MANIFEST_FILE}")
+        )
+
+    def load(self, name: str, version: str) -> ModelEntry:
+        """One entry. Raises ModelError when it is missing, or its file is not the one the manifest is about."""
+        folder = self.folder / name / version
+        if not folder.is_dir():
+            known = ", ".join(f"{model}/{number}" for model, number in self.names()) or "none"
+            raise ModelError(f"{self.folder}: there is no model {name}/{version}; there are {known}")
+        manifest = read_manifest(folder / MANIFEST_FILE)
+        path = folder / MODEL_FILE
+        if not path.is_file():
+            raise ModelError(f"{path}: the model file is missing")
+        found = sha256_of(path)
+        if found != manifest.sha256:
+            raise ModelError(
+                f"{path}: sha256 is {found}, the manifest says {manifest.sha256}: "
+                f"the file is damaged, or it was replaced without its manifest"
+            )
+        return ModelEntry(path, manifest)

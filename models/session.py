@@ -1,0 +1,146 @@
+"""A model ready to score: what was asked for is what runs, or the process does not start."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from models.manifest import ModelError
+from models.repository import ModelEntry
+from models.threads import usable_cpus
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+WARM_RUNS = 5
+ort.set_default_logger_severity(3)
+
+
+class ModelSession:
+    """One model on one provider. One thread at a time calls `run`.
+
+    Buckets are the batch sizes it is warmed with. On CUDA each has input and output buffers bound for good and a
+    batch is padded to its bucket, since a new shape stalls the device; on the CPU a batch runs as it is.
+    """
+
+    def __init__(
+        self,
+        entry: ModelEntry,
+        *,
+        providers: Sequence[str],
+        buckets: Sequence[int],
+        feature_names: Sequence[str],
+        threads: int = 1,
+    ) -> None:
+        self.entry = entry
+        self._where = f"{entry.path}"
+        self._buckets = sorted(buckets)
+        self._session = self._open(list(providers), min(threads, usable_cpus()))
+        self.provider = providers[0]
+        self._input, self._output = self._check_shapes(feature_names)
+        self._bound = {rows: self._bind(rows) for rows in self._buckets} if self.provider == CUDA else {}
+
+    def _open(self, providers: list[str], threads: int) -> Any:
+        missing = [name for name in providers if name not in ort.get_available_providers()]
+        if missing:
+            available = ", ".join(ort.get_available_providers())
+            raise ModelError(
+                f"{self._where}: provider {missing[0]} is not in this ONNX Runtime, which has {available}"
+            )
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if CPU not in providers:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        try:
+            session = ort.InferenceSession(str(self.entry.path), options, providers=providers)
+        except Exception as error:  # ONNX Runtime's own exceptions have no common class
+            raise ModelError(f"{self._where}: cannot be loaded: {str(error).splitlines()[0]}") from None
+        if session.get_providers()[0] != providers[0]:
+            raise ModelError(
+                f"{self._where}: {providers[0]} was asked for, {session.get_providers()[0]} is what runs: "
+                f"is the device there, and are its libraries installed (extra `cuda`)?"
+            )
+        return session
+
+    def _check_shapes(self, feature_names: Sequence[str]) -> tuple[str, str]:
+        manifest = self.entry.manifest
+        if list(manifest.inputs) != list(feature_names):
+            raise ModelError(f"{self._where}: {_difference(manifest.inputs, feature_names)}")
+        inputs = {node.name: node for node in self._session.get_inputs()}
+        outputs = {node.name: node for node in self._session.get_outputs()}
+        if list(inputs) != [manifest.input]:
+            raise ModelError(
+                f"{self._where}: its inputs are {', '.join(inputs)}, the manifest names {manifest.input}"
+            )
+        if manifest.output not in outputs:
+            raise ModelError(f"{self._where}: its outputs are {', '.join(outputs)}, none is {manifest.output}")
+        node = inputs[manifest.input]
+        if node.type != "tensor(float)" or len(node.shape) != 2 or node.shape[1] not in (len(feature_names), None):
+            raise ModelError(
+                f"{self._where}: input {node.name} is {node.type}{node.shape}, "
+                f"expected tensor(float)[rows, {len(feature_names)}]"
+            )
+        return manifest.input, manifest.output
+
+    def _bind(self, rows: int) -> tuple[Any, Any, Any]:
+        width = len(self.entry.manifest.inputs)
+        inputs = ort.OrtValue.ortvalue_from_shape_and_type([rows, width], np.float32, "cuda", 0)
+        binding = self._session.io_binding()
+        binding.bind_ortvalue_input(self._input, inputs)
+        binding.bind_output(self._output, "cuda")
+        return inputs, binding, np.zeros((rows, width), np.float32)
+
+    def run(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Score float32[n, features] into float32[n]; n is at most the largest bucket."""
+        if self._bound:
+            self._run_bound(rows, out)
+        else:
+            out[:] = self._session.run([self._output], {self._input: rows})[0].reshape(-1)
+
+    def _run_bound(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        n = len(rows)
+        bucket = next(size for size in self._buckets if size >= n)
+        inputs, binding, staging = self._bound[bucket]
+        staging[:n] = rows
+        inputs.update_inplace(staging)
+        self._session.run_with_iobinding(binding)
+        out[:] = binding.get_outputs()[0].numpy().reshape(-1)[:n]
+
+    def warm(self) -> dict[int, list[int]]:
+        """Run every bucket; returns how long each run took, in ns, without the first.
+
+        Raises ModelError when the model does not give one finite score a row.
+        """
+        took: dict[int, list[int]] = {}
+        for bucket in self._buckets:
+            rows = np.zeros((bucket, len(self.entry.manifest.inputs)), np.float32)
+            out = np.full(bucket, np.nan, np.float32)
+            took[bucket] = []
+            for attempt in range(WARM_RUNS + 1):
+                started_ns = time.perf_counter_ns()
+                try:
+                    self.run(rows, out)
+                except ValueError as error:
+                    raise ModelError(f"{self._where}: expected one score a row: {error}") from None
+                if attempt:
+                    took[bucket].append(time.perf_counter_ns() - started_ns)
+            if not np.isfinite(out).all():
+                raise ModelError(f"{self._where}: output {self._output} is not a finite score for a row of zeros")
+        return took
+
+
+def _difference(wanted: Sequence[str], given: Sequence[str]) -> str:
+    missing = [name for name in wanted if name not in given]
+    extra = [name for name in given if name not in wanted]
+    if missing or extra:
+        parts = [f"it needs {', '.join(missing)}, which the pipeline does not declare"] if missing else []
+        parts += [f"the pipeline declares {', '.join(extra)}, which it does not take"] if extra else []
+        return "; ".join(parts)
+    place = next(index for index, name in enumerate(wanted) if given[index] != name)
+    return (
+        f"the same features in another order: column {place} is {wanted[place]} for the model and "
+        f"{given[place]} in the pipeline"
+    )
