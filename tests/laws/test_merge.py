@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.merge import merge_runs, run_bounds
+from features.merge import merge_runs, run_bounds
 
 LANES = st.lists(st.lists(st.integers(0, 30), max_size=15), min_size=1, max_size=4)
 
