@@ -33,10 +33,12 @@ _UNREACHABLE_NAMES = frozenset({"_TRANSPORT", "_ALL_BROKERS_DOWN", "_RESOLVE", "
 
 def exit_code_of(error: BaseException) -> ExitCode:
     """The code for an error that ended a command."""
+    from models.manifest import ModelError
     from pipeline.config.problems import ConfigError
     from pipeline.kafka.librdkafka import KafkaConfigError, KafkaError
+    from pipeline.tables import TableError
 
-    if isinstance(error, ConfigError | KafkaConfigError | FileNotFoundError):
+    if isinstance(error, ConfigError | KafkaConfigError | ModelError | TableError):
         return ExitCode.USAGE
     if isinstance(error, KafkaError) and error.name in _UNREACHABLE_NAMES:
         return ExitCode.UNREACHABLE

@@ -34,19 +34,18 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
 
 def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     """Run in this process; 0 when all that was read is delivered and committed."""
-    from pipeline.kafka.admin import check_broker, require_topics
+    from pipeline.cli.checks import check_cluster, check_features
     from pipeline.service import run_pipeline
+    from pipeline.telemetry.terminal import Terminal
 
     config = loaded.config
-    check_broker(config.kafka.admin_settings(), config.engine.request_ms_max)
-    require_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)
-    if not view:
-        summary = run_pipeline(config, stop=stop, on_meter=None)
+    check_features(config)
+    check_cluster(config)
+    if view:
+        with Terminal(config.pipeline.budget_ms) as terminal:
+            summary = run_pipeline(config, stop=stop, on_meter=terminal.show)
     else:
-        from pipeline.telemetry.terminal import View
-
-        with View(config.pipeline.name, config.pipeline.budget_ms) as shown:
-            summary = run_pipeline(config, stop=stop, on_meter=shown.update)
+        summary = run_pipeline(config, stop=stop)
     return ExitCode.OK if summary.drained else ExitCode.UNDELIVERED
 
 

@@ -15,7 +15,7 @@ class EmbeddedCluster:
     """
 
     def __init__(self, partitions: Mapping[str, int]) -> None:
-        self._handle = new_handle(PRODUCER, {"client.id": "embedded-cluster"}, 0)
+        self._handle = new_handle(PRODUCER, {"client.id": "embedded-cluster", "log_level": "3"}, 0)
         self._cluster: Any = lib.rd_kafka_mock_cluster_new(self._handle, 1)
         lib.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
         for topic, count in partitions.items():

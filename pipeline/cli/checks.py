@@ -1,0 +1,51 @@
+"""What a configuration needs around it: features that compile, models that fit, settings that Kafka takes."""
+
+from pipeline.cli.cluster import missing_topics
+from pipeline.config.model import PipelineConfig
+from pipeline.config.problems import ConfigError, Problem
+
+
+def check_features(config: PipelineConfig) -> str:
+    """Plan every feature, importing the functions that are named. Raises ConfigError; returns what there is."""
+    from features.state import FeatureSet
+
+    try:
+        features = FeatureSet(config.catalog)
+    except ValueError as error:
+        raise ConfigError("", [Problem("", str(error))]) from None
+    return f"{len(features.names)} features, windows over {len(features.entities)} entities"
+
+
+def check_models(config: PipelineConfig) -> str:
+    """Load and warm every tier's model against the features. Raises ModelError; returns what runs where."""
+    from pipeline.tiers import open_tiers
+
+    tiers = open_tiers(config, tuple(config.features))
+    return ", ".join(
+        f"{tier.name} = {tier.label.model}/{tier.label.version} on {tier.label.provider}" for tier in tiers
+    )
+
+
+def check_kafka_settings(config: PipelineConfig) -> str:
+    """Make the clients, as librdkafka checks its settings then. Raises KafkaConfigError naming the setting."""
+    from pipeline.kafka.consumer import LaneConsumer
+    from pipeline.kafka.producer import LaneProducer
+    from pipeline.kafka.wake import Wake
+
+    wake = Wake()
+    quiet = {"log_level": "0"}
+    try:
+        LaneProducer({**config.kafka.producer_settings(), **quiet}, wake).close()
+        LaneConsumer({**config.kafka.consumer_settings(), **quiet}, wake).close(0)
+    finally:
+        wake.close()
+    return "accepted"
+
+
+def check_cluster(config: PipelineConfig) -> str:
+    """Reach a broker and look for every topic. Raises KafkaError, or ConfigError naming the missing topics."""
+    missing = missing_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)
+    if missing:
+        text = f"{config.kafka.bootstrap} has no topic {', '.join(missing)}; make them with: headrace topics create"
+        raise ConfigError("", [Problem("topics", text)])
+    return f"{config.kafka.bootstrap} has all {len(config.topic_names)} topics"

@@ -1,0 +1,56 @@
+"""Questions to a cluster, by confluent-kafka's own admin client: is it there, which topics, make some."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from pipeline.kafka.librdkafka import KafkaError
+
+REACH_MS_MAX = 5_000
+"""Whoever waits for an answer hears within 10 s that there is none."""
+
+
+def missing_topics(settings: Mapping[str, str], topics: Collection[str], timeout_ms: int) -> list[str]:
+    """Which of the topics the cluster does not have. Raises KafkaError naming the address when none answers."""
+    known = _known_topics(_admin(settings), settings, timeout_ms)
+    return [topic for topic in topics if topic not in known]
+
+
+def create_topics(
+    settings: Mapping[str, str], partitions: Mapping[str, int], replication: int, timeout_ms: int
+) -> list[str]:
+    """Make the topics that are not there yet; returns those made. Raises KafkaError naming the topic."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.cimpl import NewTopic
+
+    admin = _admin(settings)
+    known = _known_topics(admin, settings, timeout_ms)
+    wanted = [NewTopic(topic, count, replication) for topic, count in partitions.items() if topic not in known]
+    if not wanted:
+        return []
+    answers = admin.create_topics(wanted, operation_timeout=timeout_ms / 1000, request_timeout=timeout_ms / 1000)
+    for topic, answer in answers.items():
+        try:
+            answer.result()
+        except KafkaException as error:
+            raise KafkaError(error.args[0].code(), f"create topic {topic!r}: {error.args[0].str()}") from None
+    return [topic.topic for topic in wanted]
+
+
+def _admin(settings: Mapping[str, str]) -> Any:
+    from confluent_kafka.admin import AdminClient
+
+    # Its attempts are logged from a thread of librdkafka's; what came of them is ours to tell, once.
+    return AdminClient({**settings, "log_level": "0"})
+
+
+def _known_topics(admin: Any, settings: Mapping[str, str], timeout_ms: int) -> Collection[str]:
+    from confluent_kafka import KafkaException
+
+    limit_ms = min(timeout_ms, REACH_MS_MAX)
+    try:
+        known: Collection[str] = admin.list_topics(timeout=limit_ms / 1000).topics
+    except KafkaException as error:
+        address = settings["bootstrap.servers"]
+        text = f"no broker answers at {address} within {limit_ms} ms"
+        raise KafkaError(error.args[0].code(), text) from None
+    return known

@@ -1,0 +1,28 @@
+"""`headrace models`: what can be run."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.group()
+def models() -> None:
+    """List the models of a repository."""
+
+
+@models.command(name="list")
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Default: the shipped.")
+@click.option("--json", "json_", is_flag=True, help="The manifests as JSON.")
+def list_(folder: Path | None, json_: bool) -> None:
+    """Every model with its version, kind, inputs and measured quality; its hash is checked."""
+    from models.repository import Repository
+
+    repository = Repository(folder) if folder else Repository.shipped()
+    manifests = [repository.load(name, version).manifest for name, version in repository.names()]
+    if json_:
+        click.echo(json.dumps([manifest.model_dump(mode="json") for manifest in manifests], indent=1))
+        return
+    for manifest in manifests:
+        quality = ", ".join(f"{name} {value:.3f}" for name, value in manifest.quality.items())
+        click.echo(f"{manifest.name}/{manifest.version}  {manifest.kind}, {len(manifest.inputs)} inputs, {quality}")
