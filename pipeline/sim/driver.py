@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class Load:
 
     transactions: int
     rate: float
-    population: Population = Population()
+    population: Population = field(default_factory=Population)
     topic: str = "transactions"
     labels_topic: str = "labels"
 

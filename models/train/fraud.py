@@ -1,0 +1,190 @@
+"""Training the fraud models: a gradient-boosted one, and a light one for when time is short."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from features.backfill import backfill
+from features.catalog import Catalog
+from models.manifest import Manifest, ModelError, Trained, write_manifest
+from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
+from models.session import CPU, ModelSession
+from models.train.evaluate import Quality, Split, evaluate
+from models.train.onnx_trees import INPUT, OUTPUT, trees_to_onnx
+
+MS_PER_DAY = 86_400_000
+REPORT_DELAY_MS = 7 * MS_PER_DAY
+PARITY_MAX = 1e-5
+GBT: dict[str, Any] = {
+    "objective": "binary",
+    "num_leaves": 31,
+    "learning_rate": 0.05,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.6,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
+    "lambda_l2": 10.0,
+}
+GBT_TREES = 100
+LITE: dict[str, Any] = {**GBT, "num_leaves": 8, "learning_rate": 0.3}
+LITE_TREES = 10
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from: float32[rows, features] and what is known of each row."""
+
+    names: tuple[str, ...]
+    rows: NDArray[np.float32]
+    day: NDArray[np.int64]
+    customer: NDArray[np.int64]
+    fraud: NDArray[np.bool_]
+
+
+def labels_of(table: pa.Table) -> pa.Table:
+    """The labels that a file's frauds give rise to, reported a week after each."""
+    frauds = table.filter(table["fraud"])
+    event_time = frauds["event_time"].cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64())
+    return pa.table(
+        {
+            "transaction_id": frauds["transaction_id"],
+            "event_time": event_time,
+            "terminal_id": frauds["terminal_id"],
+            "customer_id": frauds["customer_id"],
+            "fraud": frauds["fraud"],
+            "reported_at": pc.add(event_time, REPORT_DELAY_MS),
+        }
+    )
+
+
+def examples_of(catalog: Catalog, table: pa.Table, progress: Callable[[int], None] = lambda rows: None) -> Examples:
+    """Features of a file of transactions with a `fraud` column, in time order, by the stream's kernels."""
+    for name in ("fraud", "customer_id", "event_time"):
+        if name not in table.column_names:
+            raise ModelError(f"{name}: no such column to train from; there are {', '.join(table.column_names)}")
+    names = tuple(catalog.features)
+    parts: list[NDArray[np.float32]] = []
+    done = 0
+    batches: Iterable[pa.RecordBatch] = backfill(
+        catalog, {catalog.deciding_input: table.to_batches(), "labels": labels_of(table).to_batches()}
+    )
+    for batch in batches:
+        columns = [batch.column(batch.schema.get_field_index(name)).to_numpy() for name in names]
+        parts.append(np.stack(columns, axis=1).astype(np.float32))
+        done += batch.num_rows
+        progress(done)
+    times = table["event_time"].cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()).to_numpy()
+    days = times // MS_PER_DAY
+    return Examples(
+        names,
+        np.concatenate(parts),
+        (days - days[0]).astype(np.int64),
+        table["customer_id"].to_numpy().astype(np.int64),
+        np.asarray(table["fraud"].to_numpy(zero_copy_only=False), np.bool_),
+    )
+
+
+def fit(
+    examples: Examples, chosen: NDArray[np.bool_], settings: dict[str, Any], trees: int, seed: int
+) -> lgb.Booster:
+    """A booster on the chosen rows; the same for the same seed."""
+    data = lgb.Dataset(examples.rows[chosen], examples.fraud[chosen], feature_name=list(examples.names))
+    fixed = {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 1, "verbose": -1}
+    return lgb.train({**settings, **fixed}, data, trees)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to register a model as, and how to make it."""
+
+    name: str
+    version: str
+    settings: dict[str, Any]
+    trees: int
+    thresholds: tuple[float, ...] = (0.3, 0.8)
+
+
+RECIPES = (Recipe("fraud-gbt", "1", GBT, GBT_TREES), Recipe("fraud-lite", "1", LITE, LITE_TREES))
+
+
+def register(
+    repository: Repository,
+    recipe: Recipe,
+    booster: lgb.Booster,
+    examples: Examples,
+    trained: Trained,
+    quality: Quality,
+) -> ModelEntry:
+    """Write model and manifest. Raises ModelError when ONNX Runtime's scores are not the booster's."""
+    folder = repository.folder / recipe.name / recipe.version
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MODEL_FILE
+    path.write_bytes(trees_to_onnx(booster.dump_model(), len(examples.names)).SerializeToString())
+    manifest = Manifest(
+        name=recipe.name,
+        version=recipe.version,
+        kind="gradient-boosted trees",
+        licence="Apache-2.0",
+        inputs=examples.names,
+        input=INPUT,
+        output=OUTPUT,
+        thresholds=recipe.thresholds,
+        sha256=sha256_of(path),
+        trained=trained,
+        quality=quality.as_dict(),
+    )
+    write_manifest(folder / MANIFEST_FILE, manifest)
+    entry = repository.load(recipe.name, recipe.version)
+    _check_parity(entry, booster, examples)
+    return entry
+
+
+def _check_parity(entry: ModelEntry, booster: lgb.Booster, examples: Examples) -> None:
+    rows = np.ascontiguousarray(examples.rows[:4096])
+    session = ModelSession(entry, providers=[CPU], buckets=[len(rows)], feature_names=examples.names)
+    scores = np.zeros(len(rows), np.float32)
+    session.run(rows, scores)
+    apart = float(np.abs(scores - booster.predict(rows)).max())
+    if apart > PARITY_MAX:
+        raise ModelError(f"{entry.path}: its scores are {apart:g} from the trained model's, {PARITY_MAX:g} allowed")
+
+
+def train(
+    repository: Repository,
+    catalog: Catalog,
+    table: pa.Table,
+    *,
+    data: str,
+    split: Split,
+    seed: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> list[ModelEntry]:
+    """Train every recipe on the split's training days, evaluate on its test days, register. Returns the entries.
+
+    Raises ModelError when the file has not the days or frauds that the split needs.
+    """
+    examples = examples_of(catalog, table, lambda rows: progress(f"features of {rows:,} of {table.num_rows:,} rows"))
+    chosen = split.train_rows(examples.day)
+    tested = split.test_rows(examples.day, examples.customer, examples.fraud)
+    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
+    if frauds < 10 or test_frauds < 10:
+        raise ModelError(
+            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
+            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
+        )
+    entries = []
+    for recipe in RECIPES:
+        progress(f"training {recipe.name} on {int(chosen.sum()):,} rows")
+        booster = fit(examples, chosen, recipe.settings, recipe.trees, seed)
+        score = np.asarray(booster.predict(examples.rows[tested]), np.float64)
+        quality = evaluate(examples.day[tested], examples.customer[tested], examples.fraud[tested], score)
+        how = f"LightGBM {lgb.__version__}, {recipe.trees} trees, {recipe.settings['num_leaves']} leaves"
+        trained = Trained(how=how, data=data, rows=int(chosen.sum()), positives=frauds, seed=seed)
+        entries.append(register(repository, recipe, booster, examples, trained, quality))
+    return entries
