@@ -127,9 +127,7 @@ class Lane:
     def high_watermark(self) -> int:
         """The partition's end as the last fetch saw it, without asking the broker; -1 when unknown."""
         topic = self.key.topic.encode()
-        if lib.rd_kafka_get_watermark_offsets(
-            self._handle, topic, self.key.partition, self._low, self._high
-        ):
+        if lib.rd_kafka_get_watermark_offsets(self._handle, topic, self.key.partition, self._low, self._high):
             return -1
         return int(self._high[0])
 
@@ -157,8 +155,7 @@ def _entries(listed: Any) -> list[tuple[TopicPartition, int, int]]:
         return []
     entries = (listed.elems[index] for index in range(listed.cnt))
     return [
-        (TopicPartition(ffi.string(e.topic).decode(), int(e.partition)), int(e.offset), int(e.err))
-        for e in entries
+        (TopicPartition(ffi.string(e.topic).decode(), int(e.partition)), int(e.offset), int(e.err)) for e in entries
     ]
 
 
@@ -222,9 +219,7 @@ class LaneConsumer:
     def accept_assigned(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Begin reading what was assigned, each from its offset (None: the committed one)."""
         if self._cooperative():
-            check_object(
-                lib.rd_kafka_incremental_assign(self._handle, _list_of(positions)), "accept an assignment"
-            )
+            check_object(lib.rd_kafka_incremental_assign(self._handle, _list_of(positions)), "accept an assignment")
         else:
             check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "accept an assignment")
         self._open_lanes(positions)
@@ -254,9 +249,7 @@ class LaneConsumer:
     def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Commit without waiting; the answer is a CommitResult."""
         check(
-            lib.rd_kafka_commit_queue(
-                self._handle, _list_of(next_offsets), self._control, ffi.NULL, ffi.NULL
-            ),
+            lib.rd_kafka_commit_queue(self._handle, _list_of(next_offsets), self._control, ffi.NULL, ffi.NULL),
             "commit",
         )
 
@@ -264,9 +257,7 @@ class LaneConsumer:
         """Commit and wait for the broker's answer, `socket.timeout.ms` at most."""
         check(lib.rd_kafka_commit(self._handle, _list_of(next_offsets), 0), "commit")
 
-    def committed(
-        self, partitions: Collection[TopicPartition], timeout_ms: int
-    ) -> dict[TopicPartition, int | None]:
+    def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, None where there is none."""
         listed = _list_of(dict.fromkeys(partitions))
         check(lib.rd_kafka_committed(self._handle, listed, timeout_ms), "ask for committed offsets")

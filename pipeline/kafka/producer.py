@@ -112,9 +112,7 @@ class LaneProducer:
             return None
         messages = np.ascontiguousarray(messages, MESSAGE)
         first = ffi.cast("rd_kafka_message_t *", messages.ctypes.data)
-        accepted = lib.rd_kafka_produce_batch(
-            self._topic(topic), ANY_PARTITION, F_COPY | F_PARTITION, first, count
-        )
+        accepted = lib.rd_kafka_produce_batch(self._topic(topic), ANY_PARTITION, F_COPY | F_PARTITION, first, count)
         return None if accepted == count else messages["err"].astype(np.int32)
 
     QUEUE_FULL = ERR_QUEUE_FULL
