@@ -1,0 +1,84 @@
+"""Recorded events: through features, model and decision without Kafka, or into the topics of a pipeline."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from features.backfill import BATCH_ROWS, backfill
+from pipeline.config.model import PipelineConfig
+from pipeline.decide import Decider
+from pipeline.errors import HeadraceError
+from pipeline.rows import Rows
+from pipeline.tables import json_values
+from pipeline.tiers import open_tiers
+
+PACE_ROWS = 100
+QUEUED_ROWS_MAX = 50_000
+
+
+def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+    """A decision for each event of the deciding input, in its own order: id, event time (ms), score, decision.
+
+    The first tier scores all, in its largest bucket; recorded events have no deadline. The features are there too
+    where `publish.features` asks for them.
+    """
+    tier = open_tiers(config, tuple(config.features))[0]
+    rows = Rows(BATCH_ROWS, len(config.features))
+    decider = Decider(rows, [tier.thresholds], config.decide.labels.index(config.decide.fallback))
+    labels, names = np.array(config.decide.labels), list(config.features)
+    rows_max = max(config.engine.buckets)
+    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max):
+        features = {name: batch.column(batch.schema.get_field_index(name)) for name in names}
+        n = batch.num_rows
+        rows.features32[:n] = np.stack([column.to_numpy() for column in features.values()], axis=1)
+        for first in range(0, n, rows_max):
+            last = min(n, first + rows_max)
+            tier.session.run(rows.features32[first:last], rows.score[first:last])
+        decider.scored(np.arange(n, dtype=np.int32), 0)
+        made = {
+            "id": batch.column(0),
+            "event_time": batch.column(1),
+            "score": pa.array(rows.score[:n].copy()),
+            "decision": pa.array(labels[rows.decision[:n]]),
+            **(features if config.publish.features else {}),
+        }
+        yield pa.RecordBatch.from_arrays(list(made.values()), names=list(made))
+
+
+def produce_events(
+    config: PipelineConfig, input_name: str, batches: Iterable[pa.RecordBatch], rate: float | None
+) -> int:
+    """Produce the events of one input to its topic, keyed as it declares, `rate` a second (None: at once).
+
+    Returns how many; raises HeadraceError when some were not delivered. Record timestamps are the clock's.
+    """
+    from confluent_kafka import Producer
+
+    spec = config.inputs[input_name]
+    failed: list[str] = []
+
+    def delivered(error: Any, _message: Any) -> None:
+        if error is not None:
+            failed.append(str(error))
+
+    defaults = {"partitioner": "murmur2_random", "enable.idempotence": "true", "linger.ms": "5"}
+    producer = Producer({**defaults, **config.kafka.producer_settings(), "on_delivery": delivered})
+    sent, began_s = 0, time.monotonic()
+    for batch in batches:
+        keys = batch.column(batch.schema.get_field_index(spec.key)).cast(pa.string()).to_pylist()
+        for key, value in zip(keys, json_values(batch), strict=True):
+            if rate is not None and sent % PACE_ROWS == 0:
+                time.sleep(max(0.0, sent / rate - (time.monotonic() - began_s)))
+            while len(producer) > QUEUED_ROWS_MAX:
+                producer.poll(0.01)
+            producer.produce(spec.topic, value, key)
+            sent += 1
+        producer.poll(0)
+    left = producer.flush(60)
+    if failed or left:
+        why = failed[0] if failed else "no answer within 60 s"
+        raise HeadraceError(f"{spec.topic}: {len(failed) + left} of {sent} events were not delivered: {why}")
+    return sent
