@@ -10,7 +10,7 @@ import pytest
 from pipeline.kafka.embedded import EmbeddedCluster
 
 IMAGE = "apache/kafka:4.1.1"
-DATA = Path(os.environ.get("HEADRACE_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+DATA = Path(os.environ.get("TRANSACTIONS_FOLDER", Path(__file__).parent.parent.parent / "shared" / "data"))
 
 
 def _docker_broker() -> Iterator[str]:
@@ -103,5 +103,5 @@ def transactions_file() -> Path:
     """Recorded card transactions; users do not have them."""
     path = DATA / "transactions.parquet"
     if not path.exists():
-        pytest.skip(f"{path} is not there: set HEADRACE_DATA to a folder that has transactions.parquet")
+        pytest.skip(f"{path} is not there: set TRANSACTIONS_FOLDER to a folder that has transactions.parquet")
     return path
