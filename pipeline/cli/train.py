@@ -1,5 +1,7 @@
 """`headrace train`: models from a file of labelled events, through the stream's own feature kernels."""
 
+import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pipeline.config.problems import ConfigError, Problem
 from pipeline.tables import read_events
 
 LABEL_COLUMN = "fraud"
+TELL_S = 2.0
 
 
 @click.group()
@@ -74,11 +77,24 @@ def fraud(
         data=data.name,
         split=split,
         seed=seed,
-        progress=lambda text: click.echo(text, err=True),
+        progress=_tell_sometimes(),
     )
     for entry in entries:
         quality = ", ".join(f"{measure} {value:.3f}" for measure, value in entry.manifest.quality.items())
         click.echo(f"{entry.path.parent}: {quality}")
+
+
+def _tell_sometimes() -> Callable[[str], None]:
+    """Tells what goes on, of many alike one every few seconds."""
+    told_s = 0.0
+
+    def tell(text: str) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s > TELL_S:
+            told_s = time.monotonic()
+            click.echo(text, err=True)
+
+    return tell
 
 
 def _first_day(table: pa.Table, event_time: str, asked: datetime | None, span_days: int) -> int:
