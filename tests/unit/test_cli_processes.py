@@ -33,21 +33,21 @@ def bootstrap() -> Iterator[str]:
         yield cluster.bootstrap
 
 
-def simulate(bootstrap: str, count: int) -> int:
+def simulate(bootstrap: str, count: int, options: Sequence[str]) -> None:
     command = [*HEADRACE, "simulate", "--bootstrap", bootstrap, "--rate", "0", "--count", str(count), "--json"]
-    return int(json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["transactions"])
+    done = subprocess.run([*command, *options], capture_output=True, check=True)
+    assert json.loads(done.stdout)["transactions"] == count
 
 
-def decided_ids(bootstrap: str, wanted: int, seconds_max: float = 60) -> list[int]:
-    """Reads decisions, as any client would, until as many are there and a moment longer."""
-    consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": f"reader-{time.monotonic_ns()}", "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe(["decisions"])
+def decided_ids(bootstrap: str, wanted: int, topic: str = "decisions", seconds_max: float = 60) -> list[int]:
+    """The decisions on a topic, read as any client would, until as many are there and a moment longer."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
+    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+    consumer.assign([confluent_kafka.TopicPartition(topic, number, 0) for number in partitions])
     found: list[int] = []
     until_s = time.monotonic() + seconds_max
     while time.monotonic() < until_s:
-        messages = [m for m in consumer.consume(1000, 1.0) if m.error() is None]
+        messages = [m for m in consumer.consume(1000, 0.5) if m.error() is None]
         found += [int(json.loads(m.value())["id"]) for m in messages]
         if not messages and len(found) >= wanted:
             break
@@ -60,24 +60,47 @@ def ended(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int
     return process.wait(30)
 
 
-@pytest.mark.parametrize("more", [[], ["--workers", "2"]])
-def test_a_drained_run_has_decided_and_committed_all(
-    bootstrap: str, environ: dict[str, str], more: Sequence[str]
+def decide_twice(
+    bootstrap: str, environ: dict[str, str], options: Sequence[str], workers: int, decisions: str
 ) -> None:
-    command = [*HEADRACE, "run", "--bootstrap", bootstrap, *more]
-    assert simulate(bootstrap, 2000) == 2000
+    """Run, stop and run again: what was committed is not decided again, and nothing is left out."""
     for wanted in (2000, 2500):
+        command = [*HEADRACE, "run", "--bootstrap", bootstrap, "--workers", str(workers), *options]
         process = subprocess.Popen(command, env=environ)
         try:
-            found = decided_ids(bootstrap, wanted)
+            simulate(bootstrap, wanted - 2000 or 2000, options)
+            found = decided_ids(bootstrap, wanted, decisions)
             assert ended(process) == 0
         finally:
             process.kill()
-        # What was committed is not decided again after a restart, and nothing is left out.
         assert len(found) == wanted
-        if wanted == 2000:
-            assert sorted(found) == sorted(set(found))
-            simulate(bootstrap, 500)
+    assert len(set(found)) == 2000
+
+
+def test_a_drained_run_has_decided_and_committed_all(bootstrap: str, environ: dict[str, str]) -> None:
+    decide_twice(bootstrap, environ, [], 1, "decisions")
+
+
+def own_topics(suffix: str) -> list[str]:
+    """Options that give a test topics and a group of its own on a shared broker."""
+    names = {
+        "inputs.transactions.topic": "transactions",
+        "inputs.labels.topic": "labels",
+        "topics.decisions": "decisions",
+        "topics.dead_letters": "dead-letters",
+        "topics.metrics": "metrics",
+        "kafka.group.id": "workers",
+    }
+    return [part for key, name in names.items() for part in ("--set", f"{key}={name}-{suffix}")]
+
+
+@pytest.mark.kafka
+def test_workers_share_the_work_and_end_together(
+    kafka_bootstrap: str, topic_suffix: str, environ: dict[str, str]
+) -> None:
+    options = own_topics(topic_suffix)
+    subprocess.run([*HEADRACE, "topics", "create", "--bootstrap", kafka_bootstrap, *options], check=True)
+    decide_twice(kafka_bootstrap, environ, options, 2, f"decisions-{topic_suffix}")
 
 
 def test_the_demo_ends_with_counts_that_add_up(environ: dict[str, str]) -> None:

@@ -3,6 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
+
+from pipeline.cli.checks import check_features
+from pipeline.cli.exit_codes import INTERRUPTED, ExitCode
+from pipeline.config.load import load
 from pipeline.config.reference import TABLES, reference
 
 ROOT = Path(__file__).parents[2]
@@ -31,3 +36,25 @@ def test_links_inside_the_project_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
             assert target.startswith("https://") or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/examples/*.toml")), ids=lambda path: path.name)
+def test_examples_are_valid(path: Path) -> None:
+    config = load(str(path), environ={}).config
+    assert check_features(config).startswith(f"{len(config.features)} features")
+
+
+def test_the_documented_exit_codes_are_the_codes() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == {
+        *map(int, ExitCode),
+        INTERRUPTED,
+    }
+
+
+def test_the_example_model_is_for_the_example_features() -> None:
+    page = (ROOT / "docs" / "own-model.md").read_text()
+    names = re.search(r"^inputs = \[(.*)\]", page, re.MULTILINE)
+    assert names is not None
+    features = load(str(ROOT / "docs" / "examples" / "clicks.toml"), environ={}).config.features
+    assert re.findall(r'"(\w+)"', names[1]) == list(features)
