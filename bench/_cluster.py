@@ -27,5 +27,6 @@ def make_topics(bootstrap: str, partitions: Mapping[str, int]) -> None:
 def delete_topics(bootstrap: str, topics: list[str]) -> None:
     from confluent_kafka.admin import AdminClient
 
-    for answer in AdminClient({"bootstrap.servers": bootstrap}).delete_topics(topics).values():
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for answer in admin.delete_topics(topics).values():
         answer.result(TIMEOUT_MS / 1000)

@@ -115,4 +115,6 @@ def _result(source: _Source, names: tuple[str, ...], out: NDArray[np.float64]) -
     event_time = pa.array(source.columns.value[time, :rows].copy())
     identity = source.batch.column(source.batch.schema.get_field_index(source.spec.id))
     values = [pa.array(out[:rows, column].copy()) for column in range(len(names))]
-    return pa.RecordBatch.from_arrays([identity, event_time, *values], names=[source.spec.id, source.spec.event_time, *names])
+    return pa.RecordBatch.from_arrays(
+        [identity, event_time, *values], names=[source.spec.id, source.spec.event_time, *names]
+    )

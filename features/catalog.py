@@ -84,7 +84,7 @@ class EntitySpec(_Declared):
     lateness: DurationMs = 0
     order: Literal["event", "arrival"] = "event"
     labels: LabelSpec | None = None
-    keys_expected: int = Field(default=65_536, ge=1)
+    keys_expected: int = Field(default=1024, ge=1)
 
 
 class FeatureSpec(_Declared):

@@ -50,7 +50,7 @@ class EntityPlan:
     time_column: int
     lateness_ms: int
     keep_ms: int
-    order_column: int
+    ordered: bool
     ages_ms: NDArray[np.int64]
     field_columns: NDArray[np.int64]
     exact: NDArray[np.bool_]
@@ -73,7 +73,7 @@ class EntityPlan:
     @property
     def entry_words(self) -> int:
         """The words of one entry."""
-        return 1 + len(self.exact) + (1 if self.order_column else 0)
+        return 1 + len(self.exact) + (1 if self.ordered else 0)
 
 
 def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
@@ -114,7 +114,7 @@ def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
         time_column=schema.index(catalog.decided.event_time),
         lateness_ms=lateness_ms,
         keep_ms=max(ages) + lateness_ms,
-        order_column=1 + len(fields) if shared and scans else 0,
+        ordered=shared and scans,
         ages_ms=np.array(ages, np.int64),
         field_columns=np.array(fields, np.int64),
         exact=exact,
@@ -176,7 +176,7 @@ class EntityState:
                     plan.keep_ms,
                     update,
                     plan.shared,
-                    plan.order_column,
+                    plan.ordered,
                     plan.pointers,
                     first,
                 ],

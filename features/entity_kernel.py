@@ -8,25 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from features.aggregates import COLUMN, answer_windows
+from features.aggregates import COLUMN, OP, TIME_SINCE_LAST, answer_windows
 from features.kernel import kernel
 from features.keys import ABSENT, FULL, find_key
 from features.labels import put_label
-from features.memory import load_u8, load_word
+from features.memory import load_u8, load_word, prefetch
 from features.schema import NUMBER
 from features.windows import (
     CLASS,
+    HEAD,
     LABEL_CLASS,
     NEWEST,
     NOTHING_YET_MS,
+    SEGMENT,
+    TAIL,
+    SEGMENT,
+    TAIL,
     TOTALS,
     find_edges,
     insert,
     remove,
+    upper_bound,
 )
 
 LATE, DISORDERED, STOPPED_AT, OUT_OF_MEMORY = 0, 1, 2, 3
 DONE = -1
+BLOCK = 16
+CACHE_LINE_WORDS = 8
 _NUMBER = NUMBER
 _ORDER_SHIFT = 44  # partition in the upper bits, offset below: 17 trillion records a partition
 
@@ -40,6 +48,61 @@ def _record_of(index: int, known: int, records: Any) -> int:
         records[index, LABEL_CLASS] = -1
         records[index, NEWEST] = NOTHING_YET_MS
     return records.ctypes.data + index * records.shape[1] * 8
+
+
+@kernel()
+def _floor(arena: int, key: int, words: int, floor_ms: int) -> int:
+    return upper_bound(arena, load_word(key, SEGMENT), words, load_word(key, HEAD), load_word(key, TAIL), floor_ms)
+
+
+@kernel()
+def _find_block(
+    first: int,
+    value: Any,
+    length: Any,
+    rows: Any,
+    key_column: int,
+    update: bool,
+    table: Any,
+    keys: Any,
+    lengths: Any,
+    text: Any,
+    key_meta: Any,
+    records: Any,
+    found: Any,
+) -> int:
+    """Addresses of the records of up to BLOCK rows from `first`, 0 where a key is unknown; returns where it ended.
+
+    It ends early at a row whose key there is no room for. Looking many keys up at once lets their cache misses
+    overlap, which is most of what an event costs here.
+    """
+    stop = min(first + BLOCK, len(rows))
+    for index in range(first, stop):
+        row, known = rows[index], key_meta[0]
+        key = find_key(value[key_column, row], length[key_column, row], update, table, keys, lengths, text, key_meta)
+        if key == FULL:
+            return index
+        found[index - first] = 0
+        if key != ABSENT:
+            found[index - first] = _record_of(key, known, records)
+            prefetch(found[index - first], 0)
+            prefetch(found[index - first], CACHE_LINE_WORDS)
+    return stop
+
+
+@kernel()
+def _prefetch_entries(arena: int, key: int, words: int, pointers: int, ages: int) -> None:
+    segment = load_word(key, SEGMENT)
+    prefetch(arena, segment + load_word(key, TAIL) * words)
+    for age in range(ages):
+        prefetch(arena, segment + load_word(key, pointers + age) * words)
+
+
+@kernel()
+def _answer_nothing(windows: Any, row: int, out: Any) -> None:
+    if len(out):
+        for window in range(len(windows)):
+            out[row, windows[window, COLUMN]] = -1.0 if windows[window, OP] == TIME_SINCE_LAST else 0.0
 
 
 @kernel(
@@ -74,52 +137,57 @@ def apply_events(
 ) -> None:
     """Take events in, in the order of `rows`, and write their windows to out[row].
 
-    plan: [key column, time column, lateness ms, keep ms, update, several partitions, order column, pointers,
+    plan: [key column, time column, lateness ms, keep ms, update, several partitions, keeps the order of ties, pointers,
     first row]. With `update` 0 the events are in the set already and only asked for. `out` of no rows: nothing
     is written. counts: [late, disordered, row index where there was no room or DONE, whether memory ran out].
     """
     key_column, time_column, lateness_ms, keep_ms = plan[0], plan[1], plan[2], plan[3]
-    update, shared, order_column, pointers = plan[4] != 0, plan[5] != 0, plan[6], plan[7]
+    update, shared, ordered, pointers = plan[4] != 0, plan[5] != 0, plan[6] != 0, plan[7]
     ages, writes = len(ages_ms), len(out) > 0
-    edges = np.empty(ages, np.int64)
+    words = 1 + len(exact) + (1 if ordered else 0)
+    edges, found = np.empty(ages, np.int64), np.empty(BLOCK, np.int64)
     counts[STOPPED_AT] = DONE
-    for index in range(plan[8], len(rows)):
-        row = rows[index]
-        time_ms = value[time_column, row]
-        known = key_meta[0]
-        found = find_key(
-            value[key_column, row], length[key_column, row], update, table, keys, lengths, text, key_meta
+    first = plan[8]
+    while first < len(rows) and counts[STOPPED_AT] == DONE:
+        stop = _find_block(
+            first, value, length, rows, key_column, update, table, keys, lengths, text, key_meta, records, found
         )
-        if found == FULL:
-            counts[STOPPED_AT] = index
-            return
-        if found == ABSENT:
+        if stop < min(first + BLOCK, len(rows)):
+            counts[STOPPED_AT] = stop
+        for index in range(first, stop):
+            if found[index - first]:
+                _prefetch_entries(arena, found[index - first], words, pointers, ages)
+        for index in range(first, stop):
+            row, key = rows[index], found[index - first]
+            if not key:
+                _answer_nothing(windows, row, out)
+                continue
+            time_ms = value[time_column, row]
+            behind_ms = load_word(key, NEWEST) - time_ms
+            late = update and behind_ms > (keep_ms if shared else lateness_ms)
+            place = 0
+            if update:
+                counts[DISORDERED] += shared and behind_ms > lateness_ms
+                counts[LATE] += late
+                for field in range(len(exact)):
+                    entry[field] = value[field_columns[field], row]
+                order = (np.int64(partition[index]) << _ORDER_SHIFT) | offset[index]
+                place = insert(arena, meta, key, time_ms, order, exact, entry, pointers, ages, ordered, keep_ms)
+                if place < 0:
+                    counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
+                    return
             if writes:
-                for window in range(len(windows)):
-                    out[row, windows[window, COLUMN]] = 0.0
-            continue
-        key = _record_of(found, known, records)
-        late = update and time_ms < load_word(key, NEWEST) - (keep_ms if shared else lateness_ms)
-        place = 0
-        if update:
-            if shared and time_ms < load_word(key, NEWEST) - lateness_ms:
-                counts[DISORDERED] += 1
+                newest = update and behind_ms <= 0
+                find_edges(arena, key, words, time_ms, ages_ms, pointers, newest, edges)
+                floor, floor_ms = load_word(key, HEAD), load_word(key, NEWEST) - keep_ms
+            if not newest:
+                floor = place if late and time_ms <= floor_ms else _floor(arena, key, words, floor_ms)
+            answer_windows(
+                arena, key, words, labels, time_ms, floor, floor_ms, windows, edges, ages_ms, exact, scales, row, out
+            )
             if late:
-                counts[LATE] += 1
-            for field in range(len(exact)):
-                entry[field] = value[field_columns[field], row]
-            order = (np.int64(partition[index]) << _ORDER_SHIFT) | offset[index]
-            place = insert(arena, meta, key, time_ms, order, exact, entry, pointers, ages, order_column, keep_ms)
-            if place < 0:
-                counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
-                return
-        if writes:
-            newest = update and time_ms == load_word(key, NEWEST)
-            find_edges(arena, key, time_ms, ages_ms, pointers, newest, edges)
-            answer_windows(arena, key, labels, time_ms, windows, edges, ages_ms, exact, scales, row, out)
-        if late:
-            columns = 1 + len(exact) + (1 if order_column else 0)
-            remove(arena, key, place, exact, entry, pointers, ages, columns)
+                remove(arena, key, place, exact, entry, pointers, ages, words)
+        first = stop
 
 
 @kernel()

@@ -15,7 +15,7 @@ def _find(arena: int, key: int, time_ms: int, identity: int) -> int:
     if not count:
         return -1
     capacity = class_entries(load_word(key, LABEL_CLASS))
-    place = upper_bound(arena, segment, 0, count, time_ms - 1)
+    place = upper_bound(arena, segment, 1, 0, count, time_ms - 1)
     while place < count and load_word(arena, segment + place) == time_ms:
         if load_word(arena, segment + capacity + place) == identity:
             return place
@@ -30,7 +30,7 @@ def _room(arena: int, meta: int, key: int, keep_ms: int) -> bool:
     if count < capacity:
         return True
     segment = load_word(key, LABEL_SEGMENT)
-    dead = upper_bound(arena, segment, 0, count, load_word(key, NEWEST) - keep_ms) if capacity else 0
+    dead = upper_bound(arena, segment, 1, 0, count, load_word(key, NEWEST) - keep_ms) if capacity else 0
     live = count - dead
     size_class = class_of(max(4, live + 1 + live // 4))
     target = allocate(arena, meta, size_class, _WORDS)
@@ -81,4 +81,4 @@ def count_labels(arena: int, key: int, after_ms: int, until_ms: int) -> int:
     if not count:
         return 0
     segment = load_word(key, LABEL_SEGMENT)
-    return upper_bound(arena, segment, 0, count, until_ms) - upper_bound(arena, segment, 0, count, after_ms)
+    return upper_bound(arena, segment, 1, 0, count, until_ms) - upper_bound(arena, segment, 1, 0, count, after_ms)

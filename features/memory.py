@@ -113,3 +113,19 @@ def load_float(typing_context: Any, base: Any, word: Any) -> Any:
         return value
 
     return types.float64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def prefetch(typing_context: Any, base: Any, word: Any) -> Any:
+    """Ask for the cache line of a word's index from an address; never faults, may do nothing."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer_type, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.add(args[0], builder.mul(args[1], ir.Constant(ir.IntType(64), 8)))
+        function_type = ir.FunctionType(ir.VoidType(), [pointer_type, i32, i32, i32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer_type], function_type)
+        hints = [ir.Constant(i32, hint) for hint in (1, 3, 1)]  # for writing, keep close, data
+        builder.call(function, [builder.inttoptr(address, pointer_type), *hints])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen

@@ -23,16 +23,17 @@ REPORT_DELAY_MS = 7 * MS_PER_DAY
 PARITY_MAX = 1e-5
 GBT: dict[str, Any] = {
     "objective": "binary",
-    "num_leaves": 31,
-    "learning_rate": 0.05,
-    "min_data_in_leaf": 20,
-    "feature_fraction": 0.6,
-    "bagging_fraction": 0.7,
+    "num_leaves": 8,
+    "learning_rate": 0.15,
+    "min_data_in_leaf": 100,
+    "feature_fraction": 0.9,
+    "bagging_fraction": 0.9,
     "bagging_freq": 1,
     "lambda_l2": 10.0,
 }
+"""Chosen on weeks before the Handbook's test week. More leaves gain 0.004 AP and cost 0.6 us a row."""
 GBT_TREES = 100
-LITE: dict[str, Any] = {**GBT, "num_leaves": 8, "learning_rate": 0.3}
+LITE: dict[str, Any] = {**GBT, "learning_rate": 0.3}
 LITE_TREES = 10
 
 
