@@ -1,6 +1,7 @@
 """`headrace run`: a pipeline against Kafka, in one process or several of the same group."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -25,8 +26,8 @@ _POLL_S = 0.2
 @click.option("--view", is_flag=True, help="Show rate, outcomes and latencies as they are.")
 def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers: int, view: bool) -> int:
     """Run a pipeline until SIGTERM or SIGINT; then drain, publish, commit and leave the group."""
-    loaded = load_config(name, assignments, bootstrap)
     stop = stop_on_signals()
+    loaded = load_config(name, assignments, bootstrap)
     if workers > 1:
         return run_workers([*_arguments(name, assignments, bootstrap)], workers, stop)
     return run_here(loaded, stop, view=view)
@@ -69,7 +70,9 @@ def run_workers(arguments: list[str], workers: int, stop: threading.Event) -> in
 
 
 def _code(returned: int) -> int:
-    """A worker that a signal ended counts as failed."""
+    """A worker that SIGTERM itself ended had not begun; any other signal is a failure."""
+    if returned == -signal.SIGTERM:
+        return ExitCode.OK
     return returned if returned >= 0 else ExitCode.FAILED
 
 
