@@ -22,8 +22,6 @@ from features.windows import (
     NOTHING_YET_MS,
     SEGMENT,
     TAIL,
-    SEGMENT,
-    TAIL,
     TOTALS,
     find_edges,
     insert,
@@ -180,11 +178,24 @@ def apply_events(
                 newest = update and behind_ms <= 0
                 find_edges(arena, key, words, time_ms, ages_ms, pointers, newest, edges)
                 floor, floor_ms = load_word(key, HEAD), load_word(key, NEWEST) - keep_ms
-            if not newest:
-                floor = place if late and time_ms <= floor_ms else _floor(arena, key, words, floor_ms)
-            answer_windows(
-                arena, key, words, labels, time_ms, floor, floor_ms, windows, edges, ages_ms, exact, scales, row, out
-            )
+                if not newest:
+                    floor = place if late and time_ms <= floor_ms else _floor(arena, key, words, floor_ms)
+                answer_windows(
+                    arena,
+                    key,
+                    words,
+                    labels,
+                    time_ms,
+                    floor,
+                    floor_ms,
+                    windows,
+                    edges,
+                    ages_ms,
+                    exact,
+                    scales,
+                    row,
+                    out,
+                )
             if late:
                 remove(arena, key, place, exact, entry, pointers, ages, words)
         first = stop
