@@ -141,12 +141,15 @@ class Catalog(_Declared):
 
     def _check_entity(self, name: str, entity: EntitySpec) -> None:
         require_name(f"entities.{name}.key", entity.key, self.decided.fields)
+        require_present(f"entities.{name}.key", entity.key, self.decided.fields)
         if entity.labels is not None:
             where = f"entities.{name}.labels"
             require_name(f"{where}.input", entity.labels.input, self.inputs)
             source = self.inputs[entity.labels.input]
             require_name(f"{where}.field", entity.labels.field, source.fields)
             require_name(f"{where}: input {entity.labels.input!r}", entity.key, source.fields)
+            for needed in (entity.key, source.id, source.event_time, entity.labels.field):
+                require_present(f"{where}: input {entity.labels.input!r}", needed, source.fields)
             if source.fields[entity.labels.field].type != "bool":
                 raise ValueError(f"{where}.field: {entity.labels.field!r} is not a bool")
 
@@ -163,6 +166,7 @@ class Catalog(_Declared):
         entity = self.entities[feature.entity]
         if feature.field is not None:
             require_name(f"{where}.field", feature.field, fields)
+            require_present(f"{where}.field", feature.field, fields)
             if fields[feature.field].type not in _NUMERIC:
                 raise ValueError(f"{where}.field: {feature.field!r} is not a number")
         if feature.aggregate == Aggregate.RISK and entity.labels is None:
@@ -183,6 +187,12 @@ class Catalog(_Declared):
     def decided(self) -> InputSpec:
         """The input whose events get decisions."""
         return self.inputs[self.deciding_input]
+
+
+def require_present(where: str, name: str, fields: dict[str, EventField]) -> None:
+    """Raise ValueError when an event may come without the field: no state can be kept for what is absent."""
+    if not fields[name].required:
+        raise ValueError(f"{where}: field {name!r} has required = false, expected a field that every event has")
 
 
 def require_name(where: str, name: str, known: object) -> None:
