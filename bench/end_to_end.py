@@ -46,7 +46,11 @@ def plot(rates: dict[str, list[float]], profile: dict[str, float]) -> None:
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), width_ratios=[1, 1.3])
-    names = {"plain": "Python client,\nunchanged", "bulk": "bulk lanes,\nunchanged", "headrace": "headrace fraud,\nscored"}
+    names = {
+        "plain": "Python client,\nunchanged",
+        "bulk": "bulk lanes,\nunchanged",
+        "headrace": "headrace fraud,\nscored",
+    }
     medians = [statistics.median(rates[way]) / 1e3 for way in WAYS]
     left.bar([names[way] for way in WAYS], medians, color=["#9aa5b1", "#9aa5b1", "#2f6fb0"])
     for place, way in enumerate(WAYS):
@@ -92,7 +96,11 @@ def main() -> None:
     }
     save("end_to_end", result)
     plot(rates, profile["us_an_event"])
-    print(json.dumps({key: result[key] for key in ("median", "of_plain_client", "of_bulk_lanes", "us_an_event")}, indent=1))
+    print(
+        json.dumps(
+            {key: result[key] for key in ("median", "of_plain_client", "of_bulk_lanes", "us_an_event")}, indent=1
+        )
+    )
 
 
 if __name__ == "__main__":

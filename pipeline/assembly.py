@@ -11,7 +11,7 @@ from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
-from pipeline.engine import Engine
+from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
 from pipeline.intake import Intake, IntakeLimits
@@ -20,6 +20,8 @@ from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
 from pipeline.offsets import Commits
 from pipeline.outlet import Outlet, OutletTopics
+from pipeline.replay import ReplayIntake
+from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer, Tier
 from pipeline.state_lanes import StateLanes
@@ -57,30 +59,16 @@ class Assembly:
         catalog, engine = config.catalog, config.engine
         self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
         topics = self._topics()
+        replay = config.pipeline.mode == "replay"
         self.rows = Rows(engine.rows_max, len(features.names))
         self.in_flight = InFlight(self.rows)
-        self.batcher = Batcher(self.rows.deadline_ns, [tier.cost for tier in tiers], max(engine.buckets))
+        costs = [tier.cost for tier in tiers]
+        self.batcher = Batcher(self.rows.deadline_ns, costs, max(engine.buckets), deadlines=not replay)
         self.scorer: Scorer = self._scorer(tiers)
         fallback = config.decide.labels.index(config.decide.fallback)
         self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
         self.positions: dict[Any, int] = {}
         self.state = features.new_state(engine.memory_bytes_max)
-        limits = IntakeLimits(
-            budget_ms=config.pipeline.budget_ms,
-            poll_rows_max=engine.poll_rows_max,
-            future_ms_max=config.pipeline.future_ms_max,
-            value_bytes_max=engine.value_bytes_max,
-        )
-        self.intake = Intake(
-            catalog.deciding_input,
-            catalog.decided,
-            limits,
-            self.rows,
-            self.in_flight,
-            self.batcher,
-            self.state,
-            self.positions,
-        )
         encoder = DecisionEncoder(
             pipeline=config.pipeline.name,
             topic=catalog.decided.topic,
@@ -89,17 +77,25 @@ class Assembly:
             features=features.names if config.publish.features else None,
         )
         self.outlet = Outlet(self.producer, encoder, self.rows, self.in_flight, topics, catalog.decided.topic)
-        self.consumer = LaneConsumer(self._consumer_settings(), self.wake)
         self.state_consumer: LaneConsumer | None = None
-        self.state_lanes = self._state_lanes()
-        self.group = self._group()
+        self.state_lanes: StateLanes | None = None
+        self.replay: ReplayIntake | None = None
+        self.group: PartitionSource
+        self.intake: RowSource
+        if replay:
+            self.consumer = LaneConsumer(self._outside_settings(), self.wake)
+            self.group, self.intake = self._replay()
+        else:
+            self.consumer = LaneConsumer(self._consumer_settings(), self.wake)
+            self.state_lanes = self._state_lanes()
+            self.group, self.intake = self._group(), self._intake()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
         self.engine = Engine(
             clock=clock,
             wake=self.wake,
             group=self.group,
             intake=self.intake,
-            state_lanes=self.state_lanes,
+            state_lanes=self.replay.dead if self.replay is not None else self.state_lanes,
             batcher=self.batcher,
             scorer=self.scorer,
             decider=self.decider,
@@ -108,6 +104,36 @@ class Assembly:
             in_flight=self.in_flight,
             meter=self.meter,
         )
+
+    def _intake(self) -> Intake:
+        engine, pipeline = self.config.engine, self.config.pipeline
+        limits = IntakeLimits(
+            budget_ms=pipeline.budget_ms,
+            poll_rows_max=engine.poll_rows_max,
+            future_ms_max=pipeline.future_ms_max,
+            value_bytes_max=engine.value_bytes_max,
+        )
+        name, spec = self.config.catalog.deciding_input, self.config.catalog.decided
+        return Intake(name, spec, limits, self.rows, self.in_flight, self.batcher, self.state, self.positions)
+
+    def _replay(self) -> tuple[ReplayGroup, ReplayIntake]:
+        """Everything that the topics hold now, from its oldest record."""
+        engine, starts, ends = self.config.engine, {}, {}
+        for spec in self.config.inputs.values():
+            for partition in self._partitions(spec.topic):
+                starts[partition], ends[partition] = self.consumer.watermarks(partition, engine.request_ms_max)
+        rows_max = min(engine.poll_rows_max, engine.rows_max // 4)
+        self.replay = ReplayIntake(
+            self.config.inputs,
+            ends,
+            self.rows,
+            self.in_flight,
+            self.batcher,
+            self.state,
+            rows_max,
+            engine.value_bytes_max,
+        )
+        return ReplayGroup(self.consumer, starts), self.replay
 
     def _topics(self) -> OutletTopics:
         """Ask for every output topic before the first message to it."""
@@ -127,14 +153,17 @@ class Assembly:
         """An offset that is lost is an error that is named, never a silent jump to either end."""
         return {**self.config.kafka.consumer_settings(), "auto.offset.reset": "error"}
 
+    def _outside_settings(self) -> dict[str, str]:
+        """For reading outside the group; the end of a partition is told."""
+        settings = {**self._consumer_settings(), "enable.partition.eof": "true"}
+        return {name: value for name, value in settings.items() if not name.startswith("group.")}
+
     def _state_lanes(self) -> StateLanes | None:
         config, catalog = self.config, self.config.catalog
         state_inputs = [spec for spec in config.inputs.values() if spec.role == "state"]
         if not state_inputs and not catalog.entities:
             return None
-        settings = {**self._consumer_settings(), "enable.partition.eof": "true"}
-        settings = {name: value for name, value in settings.items() if not name.startswith("group.")}
-        self.state_consumer = LaneConsumer(settings, self.wake)
+        self.state_consumer = LaneConsumer(self._outside_settings(), self.wake)
         shared = any(entity.key != catalog.decided.key for entity in catalog.entities.values())
         lanes = StateLanes(
             self.state_consumer,
@@ -199,6 +228,8 @@ class Assembly:
             counts["late"] += state.late
             counts["disordered"] += state.disordered
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt)
+        if self.replay is not None:
+            counts["absorbed"] = self.replay.absorbed
         return counts
 
     def _lag(self) -> dict[str, int]:
@@ -216,8 +247,13 @@ class Assembly:
         )
 
     def start(self) -> None:
-        """Join the group."""
-        self.consumer.subscribe([self.config.catalog.decided.topic])
+        """Join the group; a replay reads outside any."""
+        if self.replay is None:
+            self.consumer.subscribe([self.config.catalog.decided.topic])
+
+    def finished(self) -> bool:
+        """Whether a replay has decided all there was; a live pipeline never has."""
+        return self.replay is not None and self.replay.finished and not self.in_flight.used_rows
 
     def close(self) -> None:
         """Leave the group, stop the clients, free every message. Bounded in time."""

@@ -95,7 +95,7 @@ class Batcher:
             return Plan([], _NO_ROWS)
         self._sort()
         expired = self._take(self._count_before(now_ns + delivery_ns, self._cheapest_ns()))
-        batches = []
+        batches: list[Batch] = []
         while len(batches) < idle_sessions and len(self._pending):
             batches.append(self._next_batch(now_ns + delivery_ns))
         return Plan(batches, expired)

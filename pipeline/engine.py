@@ -1,6 +1,7 @@
 """The engine's loop: one turn reads like the way of the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,18 +9,73 @@ from numpy.typing import NDArray
 from pipeline.batcher import NEVER_NS, Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.decide import Decider
-from pipeline.group import Group
+from pipeline.drain import Drain
 from pipeline.in_flight import InFlight
-from pipeline.intake import Intake
+from pipeline.intake import IntakeCounts, Rejected
+from pipeline.kafka.consumer import Lane
 from pipeline.kafka.wake import Wake
 from pipeline.outlet import Outlet
 from pipeline.rows import Rows
 from pipeline.scorer import Scorer
-from pipeline.state_lanes import StateLanes
 from pipeline.telemetry.meter import Meter
+from pipeline.wire.dead_letter import DeadRecord
 
 IDLE_WAIT_MS_MAX = 100
 _NO_ROWS = np.empty(0, np.int32)
+
+
+class PartitionSource(Protocol):
+    """Where partitions come from: a consumer group, or a replay of all of them."""
+
+    @property
+    def drain(self) -> Drain | None:
+        """Partitions being given up."""
+        ...
+
+    def serve(self, now_ns: int) -> int:
+        """Handle what the source says; returns how much that was."""
+        ...
+
+    def lanes(self) -> Sequence[Lane]:
+        """The lanes that may be read now."""
+        ...
+
+    def commit(self, now_ns: int) -> None:
+        """Commit what has moved, when it is time."""
+        ...
+
+    def commit_finished(self) -> None:
+        """Commit all that is finished and wait for the answer."""
+        ...
+
+    def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
+        """Answer a revoke."""
+        ...
+
+
+class StateSource(Protocol):
+    """What reads records that only feed state."""
+
+    def poll(self) -> tuple[int, list[DeadRecord]]:
+        """One turn: how many were read, and those that cannot become events."""
+        ...
+
+
+class RowSource(Protocol):
+    """What makes rows of the lanes' records."""
+
+    @property
+    def counts(self) -> IntakeCounts:
+        """What has been read so far."""
+        ...
+
+    def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
+        """Read, decode, compute features, offer; returns the bad records."""
+        ...
+
+    def forget(self, partition: Any) -> None:
+        """The partition is another process's now."""
+        ...
 
 
 class Engine:
@@ -34,9 +90,9 @@ class Engine:
         *,
         clock: SystemClock,
         wake: Wake,
-        group: Group,
-        intake: Intake,
-        state_lanes: StateLanes | None,
+        group: PartitionSource,
+        intake: RowSource,
+        state_lanes: StateSource | None,
         batcher: Batcher,
         scorer: Scorer,
         decider: Decider,

@@ -170,7 +170,7 @@ class Outlet:
             self._failed(int(reports.opaque[index]), int(reports.error[index]))
         good = reports.opaque[reports.error == 0] if len(failed) else reports.opaque
         good = good[good != NO_OPAQUE]
-        slots = (good & (DEAD_LETTER_BIT - 1)) - 1
+        slots: NDArray[np.int64] = (good & (DEAD_LETTER_BIT - 1)) - 1
         if len(slots):
             self.delivery_time.observe(now.mono_ns - int(self._rows.handed_ns[slots].min()))
             self._in_flight.settle(slots)

@@ -19,8 +19,9 @@ from pipeline.clock import SystemClock
 from pipeline.decode import EventDecoder, key_disagreements
 from pipeline.in_flight import InFlight
 from pipeline.intake import GOOD, IntakeCounts, Rejected
-from pipeline.kafka.consumer import Lane, LaneConsumer, TopicPartition
+from pipeline.kafka.consumer import Lane, TopicPartition
 from pipeline.kafka.messages import Messages
+from pipeline.replay_group import DeadOfState
 from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord
 
@@ -92,7 +93,8 @@ class _Source:
 
     def times(self) -> NDArray[np.int64]:
         """When each good event came to be known."""
-        return self.columns.value[self.spec.schema_.index(self.spec.order_time), self.good]
+        times: NDArray[np.int64] = self.columns.value[self.spec.schema_.index(self.spec.order_time), self.good]
+        return times
 
 
 class ReplayIntake:
@@ -131,7 +133,7 @@ class ReplayIntake:
         self._merged_rows = 0
         self.counts = IntakeCounts()
         self.absorbed = 0
-        self.state_dead: list[DeadRecord] = []
+        self.dead = DeadOfState()
 
     @property
     def finished(self) -> bool:
@@ -147,9 +149,7 @@ class ReplayIntake:
                 rejected += self._refill(number, source, by_partition[source.partition], clock)
         room = min(self._rows_max, self._in_flight.room())
         lane_out, row_out = np.zeros(room, np.int32), np.zeros(room, np.int32)
-        merged = merge_runs(
-            self._time_ms, self._start, self._stop, self._ended, self._newest_ms, lane_out, row_out
-        )
+        merged = merge_runs(self._time_ms, self._start, self._stop, self._ended, self._newest_ms, lane_out, row_out)
         names = np.array([source.name == self._deciding for source in self._sources])
         kinds = names[lane_out[:merged]].astype(np.int32)
         for first, stop in run_bounds(kinds):
@@ -164,7 +164,7 @@ class ReplayIntake:
         if self._in_flight.room() < self._rows_max:
             return []
         messages = lane.read(self._rows_max)
-        if messages.end_of_partition or messages.next_offset >= source.end:
+        if max(messages.end_offset, messages.next_offset) >= source.end:
             self._ended[number] = True
         if not messages.count:
             messages.free()
@@ -174,7 +174,7 @@ class ReplayIntake:
         self._time_ms[number, : len(source.good)] = source.times()
         self.counts.read += len(source.good) + len(rejects)
         if source.name != self._deciding:
-            self.state_dead += [DeadRecord.copied(messages, reject, source.partition.topic) for reject in rejects]
+            self.dead.records += [DeadRecord.copied(messages, reject, source.partition.topic) for reject in rejects]
             return []
         return self._reject(source, rejects, clock)
 
@@ -265,37 +265,3 @@ class ReplayIntake:
 
     def forget(self, partition: Any) -> None:
         """A replay gives no partition up."""
-
-
-class ReplayGroup:
-    """The place of a consumer group in a replay: every partition, from its oldest record, nothing committed."""
-
-    def __init__(self, consumer: LaneConsumer, starts: Mapping[TopicPartition, int]) -> None:
-        self._consumer = consumer
-        consumer.assign(starts)
-        self.drain = None
-
-    def lanes(self) -> list[Lane]:
-        """All of them."""
-        return list(self._consumer.lanes.values())
-
-    def serve(self, _now_ns: int) -> int:
-        """Errors of the client end a replay; there is nothing else to hear."""
-        for event in self._consumer.control():
-            raise_if_fatal(event)
-        return 0
-
-    def commit(self, _now_ns: int) -> None:
-        """A replay commits nothing: it may be run again."""
-
-    def commit_finished(self) -> None:
-        """Nor at its end."""
-
-
-def raise_if_fatal(event: Any) -> None:
-    """Raise KafkaError for an error event that the client does not recover from."""
-    from pipeline.kafka.consumer import ConsumerError
-    from pipeline.kafka.librdkafka import KafkaError
-
-    if isinstance(event, ConsumerError) and event.fatal:
-        raise KafkaError(event.code, event.text)

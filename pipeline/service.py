@@ -30,7 +30,7 @@ def run_pipeline(
     on_meter: Sink | None = None,
     on_ready: Callable[[], None] | None = None,
 ) -> Summary:
-    """Run until `stop` is set, then drain within `drain_ms_max`.
+    """Run until `stop` is set (a replay: until all is decided), then drain within `drain_ms_max`.
 
     `on_meter` is called with each metrics record and the totals so far, in this thread; `on_ready` once, when
     models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
@@ -44,7 +44,7 @@ def run_pipeline(
         assembly.start()
         if on_ready is not None:
             on_ready()
-        assembly.engine.run(stop.is_set)
+        assembly.engine.run(lambda: stop.is_set() or assembly.finished())
         until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
         drained = assembly.engine.drain(until_ns)
         return Summary(drained, assembly.meter.finish(clock.instant()))

@@ -143,8 +143,7 @@ class StateLanes:
                 if messages.count:
                     read += messages.count
                     dead += self._take(lane, follow, messages)
-                elif messages.end_of_partition:
-                    follow.next_offset = max(follow.next_offset, follow.barrier)
+                follow.next_offset = max(follow.next_offset, messages.end_offset)
             finally:
                 messages.free()
             if follow.passed(follow.until):

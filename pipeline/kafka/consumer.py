@@ -2,28 +2,26 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
+from pipeline.kafka.lane import READ_ROWS_MAX, Lane, TopicPartition
 from pipeline.kafka.librdkafka import (
     CONSUMER,
     DESTROY_NO_CONSUMER_CLOSE,
     ERR_ASSIGN_PARTITIONS,
-    ERR_AUTO_OFFSET_RESET,
     ERR_NO_OFFSET,
+    ERR_PARTITION_EOF,
     EVENT_ERROR,
+    EVENT_FETCH,
     EVENT_OFFSET_COMMIT,
     EVENT_REBALANCE,
-    KafkaError,
     check,
     check_object,
     ffi,
     lib,
     new_handle,
 )
-from pipeline.kafka.messages import Messages
-from pipeline.kafka.wake import Wake
+from pipeline.kafka.wake import RING, Wake
 
 DEFAULTS = {
     "enable.auto.commit": "false",
@@ -37,15 +35,6 @@ DEFAULTS = {
     "auto.offset.reset": "error",
 }
 """Ours, where librdkafka's own would stall a lane or commit behind our back; a configuration overrides them."""
-
-READ_ROWS_MAX = 65_536
-
-
-class TopicPartition(NamedTuple):
-    """A partition of a topic."""
-
-    topic: str
-    partition: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,64 +70,6 @@ class ConsumerError:
 
 
 ControlEvent = Assigned | Revoked | CommitResult | ConsumerError
-
-
-class Lane:
-    """One partition's queue. Not reading it is the back-pressure of that partition."""
-
-    __slots__ = ("_buffer", "_handle", "_high", "_low", "_queue", "key")
-
-    def __init__(self, handle: Any, key: TopicPartition, wake: Wake, buffer: Any) -> None:
-        self.key = key
-        self._handle = handle
-        self._buffer = buffer
-        self._low, self._high = ffi.new("int64_t *"), ffi.new("int64_t *")
-        self._queue = lib.rd_kafka_queue_get_partition(handle, key.topic.encode(), key.partition)
-        if self._queue == ffi.NULL:
-            raise KafkaError(ERR_NO_OFFSET, f"{key.topic}[{key.partition}] has no queue: is it assigned?")
-        lib.rd_kafka_queue_forward(self._queue, ffi.NULL)
-        lib.rd_kafka_queue_io_event_enable(self._queue, wake.write_fd, RING, len(RING))
-
-    @property
-    def topic(self) -> str:
-        """The topic's name."""
-        return self.key.topic
-
-    @property
-    def partition(self) -> int:
-        """The partition's number."""
-        return self.key.partition
-
-    def read(self, rows_max: int) -> Messages:
-        """What is there now, at most `rows_max` records; never waits. The caller frees it.
-
-        A read that is full may have left more behind, which no wake-up will announce: read again.
-        """
-        rows_max = min(rows_max, READ_ROWS_MAX)
-        count = lib.rd_kafka_consume_batch_queue(self._queue, 0, self._buffer, rows_max)
-        if count <= 0:
-            return Messages(_NOTHING)
-        return Messages(np.frombuffer(ffi.buffer(self._buffer, count * 8), np.int64).copy())
-
-    def waiting_rows(self) -> int:
-        """Records fetched and not yet read."""
-        return int(lib.rd_kafka_queue_length(self._queue))
-
-    def high_watermark(self) -> int:
-        """The partition's end as the last fetch saw it, without asking the broker; -1 when unknown."""
-        topic = self.key.topic.encode()
-        if lib.rd_kafka_get_watermark_offsets(self._handle, topic, self.key.partition, self._low, self._high):
-            return -1
-        return int(self._high[0])
-
-    def close(self) -> None:
-        """Stop ringing and let go of the queue."""
-        lib.rd_kafka_queue_io_event_enable(self._queue, -1, ffi.NULL, 0)
-        lib.rd_kafka_queue_destroy(self._queue)
-
-
-RING = (1).to_bytes(8, "little")
-_NOTHING = np.empty(0, np.int64)
 
 
 def _list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
@@ -193,14 +124,42 @@ class LaneConsumer:
         """What the group and the client say, without waiting."""
         events: list[ControlEvent] = []
         while (event := lib.rd_kafka_queue_poll(self._control, 0)) != ffi.NULL:
+            if self._bring_home(event):
+                continue
             try:
                 events.extend(self._understand(event))
             finally:
                 lib.rd_kafka_event_destroy(event)
         return events
 
+    def _bring_home(self, event: Any) -> bool:
+        """Hand a message that came here to its lane; True when the event is the lane's now."""
+        if lib.rd_kafka_event_type(event) != EVENT_FETCH:
+            return False
+        message = lib.rd_kafka_event_message_next(event)
+        if message == ffi.NULL:
+            return False
+        topic = ffi.string(lib.rd_kafka_topic_name(message.rkt)).decode()
+        lane = self.lanes.get(TopicPartition(topic, message.partition))
+        if lane is None:
+            return False
+        lane.stray(event, int(ffi.cast("intptr_t", message)))
+        return True
+
+    def _end_of_partition(self, event: Any) -> None:
+        found = lib.rd_kafka_event_topic_partition(event)
+        if found == ffi.NULL:
+            return
+        lane = self.lanes.get(TopicPartition(ffi.string(found.topic).decode(), int(found.partition)))
+        if lane is not None:
+            lane.stray_end(int(found.offset))
+        lib.rd_kafka_topic_partition_destroy(found)
+
     def _understand(self, event: Any) -> list[ControlEvent]:
         kind, error = lib.rd_kafka_event_type(event), lib.rd_kafka_event_error(event)
+        if error == ERR_PARTITION_EOF:
+            self._end_of_partition(event)
+            return []
         entries = _entries(lib.rd_kafka_event_topic_partition_list(event)) if kind != EVENT_ERROR else []
         if kind == EVENT_REBALANCE:
             partitions = tuple(partition for partition, _, _ in entries)
@@ -300,8 +259,3 @@ class LaneConsumer:
                     lib.rd_kafka_assign(self._handle, ffi.NULL)
             lib.rd_kafka_event_destroy(event)
         return bool(lib.rd_kafka_consumer_closed(self._handle))
-
-
-def lost_position(error: ConsumerError) -> bool:
-    """Whether a lane's offset is no longer in its topic."""
-    return error.code == ERR_AUTO_OFFSET_RESET

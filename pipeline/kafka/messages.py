@@ -1,5 +1,6 @@
 """What one read of a lane brought: messages used in the memory that librdkafka gave them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,17 +73,18 @@ class LaneError:
 
 
 class Messages:
-    """The data records of one read, owned here until `free`.
+    """The data records of one read, owned here until `free`; of `events`, when these own the messages.
 
     `pointers` is int64[count]: addresses of `rd_kafka_message_t`, in offset order. `next_offset` is where the
-    lane continues. End of partition and errors are not records: they are flags beside them.
+    lane continues. End of partition and errors are not records: `end_offset` is the end that was met (-1: none).
     """
 
-    __slots__ = ("_freed", "_kind", "count", "end_of_partition", "errors", "next_offset", "pointers")
+    __slots__ = ("_events", "_freed", "_kind", "count", "end_offset", "errors", "next_offset", "pointers")
 
-    def __init__(self, pointers: NDArray[np.int64]) -> None:
+    def __init__(self, pointers: NDArray[np.int64], events: Sequence[Any] = ()) -> None:
+        self._events = events
         self.errors: list[LaneError] = []
-        self.end_of_partition = False
+        self.end_offset = -1
         self.next_offset = -1
         if len(pointers) and _first_error(pointers) >= 0:
             pointers = self._sift(pointers)
@@ -103,7 +105,7 @@ class Messages:
                 continue
             good[index] = False
             if message.err == ERR_PARTITION_EOF:
-                self.end_of_partition = True
+                self.end_offset = int(message.offset)
             else:
                 text = ffi.string(ffi.cast("char *", message.payload), message.len) if message.payload else b""
                 self.errors.append(LaneError(message.err, text.decode(errors="replace")))
@@ -139,9 +141,13 @@ class Messages:
 
     def free(self) -> None:
         """Give the messages back to librdkafka; their addresses are invalid from now on."""
-        if not self._freed:
-            self._freed = True
+        if self._freed:
+            return
+        self._freed = True
+        if not self._events:
             _destroy(self.pointers, _DESTROY)
+        for event in self._events:
+            lib.rd_kafka_event_destroy(event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from features.kernel import kernel
 from features.memory import load_i32, load_i64
-from pipeline.kafka.consumer import RING
 from pipeline.kafka.librdkafka import (
     ERR_QUEUE_FULL,
     EVENT_DR,
@@ -22,7 +21,7 @@ from pipeline.kafka.librdkafka import (
     new_handle,
 )
 from pipeline.kafka.messages import MESSAGE
-from pipeline.kafka.wake import Wake
+from pipeline.kafka.wake import RING, Wake
 
 DEFAULTS = {
     "enable.idempotence": "true",

@@ -110,6 +110,9 @@ int rd_kafka_event_error(rd_kafka_event_t *event);
 const char *rd_kafka_event_error_string(rd_kafka_event_t *event);
 int rd_kafka_event_error_is_fatal(rd_kafka_event_t *event);
 rd_kafka_topic_partition_list_t *rd_kafka_event_topic_partition_list(rd_kafka_event_t *event);
+const rd_kafka_message_t *rd_kafka_event_message_next(rd_kafka_event_t *event);
+rd_kafka_topic_partition_t *rd_kafka_event_topic_partition(rd_kafka_event_t *event);
+void rd_kafka_topic_partition_destroy(rd_kafka_topic_partition_t *partition);
 size_t rd_kafka_event_message_count(rd_kafka_event_t *event);
 size_t rd_kafka_event_message_array(rd_kafka_event_t *event, const rd_kafka_message_t **messages, size_t size);
 

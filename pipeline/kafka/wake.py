@@ -3,6 +3,9 @@
 import os
 import select
 
+RING = (1).to_bytes(8, "little")
+"""What a queue writes to ring: an eventfd takes 8 bytes."""
+
 
 class Wake:
     """An eventfd that librdkafka writes to when a queue goes from empty to non-empty.
@@ -24,7 +27,7 @@ class Wake:
     def ring(self) -> None:
         """End the wait, or the next one; may be called from any thread."""
         try:
-            os.write(self.write_fd, (1).to_bytes(8, "little"))
+            os.write(self.write_fd, RING)
         except BlockingIOError:
             return  # it is ringing already
 

@@ -19,6 +19,7 @@ from pipeline.wire.murmur2 import partition_of_key
 # The order of the pieces: one each of these, then two of _MET, then endings, tiers and feature names.
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
+_QUOTE = 0x22
 _SCORED, _EXPIRED = int(Outcome.SCORED), int(Outcome.EXPIRED)
 _COMMA, _CLOSE_BRACKET, _CLOSE_BRACE = ord(","), ord("]"), ord("}")
 NUMBERS_BYTES_MAX = 9 * INT_BYTES_MAX + SCORE_BYTES_MAX + 8
@@ -80,7 +81,10 @@ def _null(at: int) -> int:
 @kernel()
 def _write_id(at: int, value: int, length: int) -> int:
     if length == _NUMBER:
-        return write_int(at, value)
+        store_u8(at, _QUOTE)
+        at = write_int(at + 1, value)
+        store_u8(at, _QUOTE)
+        return at + 1
     if length >= 0:
         return write_string(at, value, length)
     return _null(at)

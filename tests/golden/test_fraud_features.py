@@ -32,7 +32,9 @@ def windows(events: pl.DataFrame, key: str, span_days: int, delay_days: int) -> 
 
     def up_to(shift_days: int) -> pl.DataFrame:
         asked = keyed.select(key, "row", at=pl.col("ms") - shift_days * day_ms).sort("at", maintain_order=True)
-        joined = asked.join_asof(seen, left_on="at", right_on="ms", by=key, strategy="backward", check_sortedness=False)
+        joined = asked.join_asof(
+            seen, left_on="at", right_on="ms", by=key, strategy="backward", check_sortedness=False
+        )
         return joined.sort("row").select(pl.col("n", "total", "frauds").fill_null(0))
 
     end = up_to(delay_days) if delay_days else keyed.sort("row").select("n", "total", "frauds")

@@ -24,7 +24,7 @@ def test_the_fields_and_their_order_are_the_contract() -> None:
     rows.decision[3] = 1
     (message,) = encoded(PLAIN, rows, slots_of(3))
     assert text_of(message).decode() == (
-        '{"v":1,"pipeline":"fraud","id":3,"outcome":"scored","decision":"review","score":0.913000,'
+        '{"v":1,"pipeline":"fraud","id":"3","outcome":"scored","decision":"review","score":0.913000,'
         '"tier":"primary","model":"fraud-gbt","version":"1","provider":"CPUExecutionProvider",'
         '"event_time":1522540831003,"deadline_met":true,'
         '"latency_us":{"queue":2800,"features":200,"score":900,"total":9997},"age_us":247000,'
@@ -110,7 +110,7 @@ def test_a_batch_larger_than_any_before_makes_room() -> None:
     rows = new_rows(3000)
     for slots in (slots_of(7), np.arange(3000, dtype=np.int32), slots_of(8)):
         messages = encoded(PLAIN, rows, slots)
-        assert [decoded(message)["id"] for message in messages] == slots.tolist()
+        assert [decoded(message)["id"] for message in messages] == [str(slot) for slot in slots]
         assert (messages["_private"] == slots + 1).all()
 
 

@@ -1,0 +1,50 @@
+"""What stands where a consumer group and its state lanes stand, when topics are replayed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.drain import Drain
+from pipeline.kafka.consumer import ConsumerError, Lane, LaneConsumer, TopicPartition
+from pipeline.kafka.librdkafka import KafkaError
+from pipeline.wire.dead_letter import DeadRecord
+
+
+class DeadOfState:
+    """Bad records of state inputs, until the engine fetches them."""
+
+    def __init__(self) -> None:
+        self.records: list[DeadRecord] = []
+
+    def poll(self) -> tuple[int, list[DeadRecord]]:
+        """No records read here, and the bad ones since the last call."""
+        records, self.records = self.records, []
+        return 0, records
+
+
+class ReplayGroup:
+    """The place of a consumer group in a replay: every partition, from its oldest record, nothing committed."""
+
+    def __init__(self, consumer: LaneConsumer, starts: Mapping[TopicPartition, int]) -> None:
+        self._consumer = consumer
+        consumer.assign(starts)
+        self.drain: Drain | None = None
+
+    def lanes(self) -> list[Lane]:
+        """All of them."""
+        return list(self._consumer.lanes.values())
+
+    def serve(self, _now_ns: int) -> int:
+        """Errors of the client end a replay; there is nothing else to hear."""
+        for event in self._consumer.control():
+            if isinstance(event, ConsumerError) and event.fatal:
+                raise KafkaError(event.code, event.text)
+        return 0
+
+    def commit(self, _now_ns: int) -> None:
+        """A replay commits nothing: it may be run again."""
+
+    def commit_finished(self) -> None:
+        """Nor at its end."""
+
+    def give_up(self, _partitions: frozenset[Any], *, lost: bool) -> None:
+        """Nobody asks a replay for its partitions."""
