@@ -100,7 +100,7 @@ class Group:
         """Commit all watermarks and wait for the answer, within the request limit."""
         offsets = self._commits.take(self._watermarks, 0, force=True)
         if offsets:
-            self._consumer.commit_sync(offsets)
+            self._consumer.commit_sync(offsets, self._limits.request_ms_max)
 
     def _assigned(self, event: Assigned) -> None:
         self.epoch += 1

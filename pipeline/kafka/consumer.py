@@ -11,6 +11,7 @@ from pipeline.kafka.librdkafka import (
     ERR_ASSIGN_PARTITIONS,
     ERR_NO_OFFSET,
     ERR_PARTITION_EOF,
+    ERR_TIMED_OUT,
     EVENT_ERROR,
     EVENT_FETCH,
     EVENT_OFFSET_COMMIT,
@@ -69,6 +70,18 @@ class ConsumerError:
     fatal: bool
 
 
+__all__ = [
+    "DEFAULTS",
+    "Assigned",
+    "CommitResult",
+    "ConsumerError",
+    "ControlEvent",
+    "Lane",
+    "LaneConsumer",
+    "Revoked",
+    "TopicPartition",
+]
+
 ControlEvent = Assigned | Revoked | CommitResult | ConsumerError
 
 
@@ -106,6 +119,7 @@ class LaneConsumer:
         self._control = lib.rd_kafka_queue_get_consumer(self._handle)
         lib.rd_kafka_queue_io_event_enable(self._control, wake.write_fd, RING, len(RING))
         self._buffer = ffi.new("rd_kafka_message_t *[]", READ_ROWS_MAX)
+        self._waiting: list[Any] = []
         self.lanes: dict[TopicPartition, Lane] = {}
         self._closed = False
 
@@ -122,15 +136,19 @@ class LaneConsumer:
 
     def control(self) -> list[ControlEvent]:
         """What the group and the client say, without waiting."""
+        self._collect_strays()
+        waiting, self._waiting = self._waiting, []
         events: list[ControlEvent] = []
-        while (event := lib.rd_kafka_queue_poll(self._control, 0)) != ffi.NULL:
-            if self._bring_home(event):
-                continue
-            try:
-                events.extend(self._understand(event))
-            finally:
-                lib.rd_kafka_event_destroy(event)
+        for event in waiting:
+            events.extend(self._understand(event))
+            lib.rd_kafka_event_destroy(event)
         return events
+
+    def _collect_strays(self) -> None:
+        """Empty the control queue: messages go to their lanes, the rest waits for `control`."""
+        while (event := lib.rd_kafka_queue_poll(self._control, 0)) != ffi.NULL:
+            if not self._bring_home(event):
+                self._waiting.append(event)
 
     def _bring_home(self, event: Any) -> bool:
         """Hand a message that came here to its lane; True when the event is the lane's now."""
@@ -194,11 +212,11 @@ class LaneConsumer:
 
     def _cooperative(self) -> bool:
         protocol = lib.rd_kafka_rebalance_protocol(self._handle)
-        return protocol != ffi.NULL and ffi.string(protocol) == b"COOPERATIVE"
+        return protocol != ffi.NULL and bool(ffi.string(protocol) == b"COOPERATIVE")
 
     def _open_lanes(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
-            self.lanes[partition] = Lane(self._handle, partition, self._wake, self._buffer)
+            self.lanes[partition] = Lane(self._handle, partition, self._wake, self._buffer, self._collect_strays)
 
     def _close_lanes(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
@@ -212,9 +230,17 @@ class LaneConsumer:
             "commit",
         )
 
-    def commit_sync(self, next_offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit and wait for the broker's answer, `socket.timeout.ms` at most."""
-        check(lib.rd_kafka_commit(self._handle, _list_of(next_offsets), 0), "commit")
+    def commit_sync(self, next_offsets: Mapping[TopicPartition, int], timeout_ms: int) -> None:
+        """Commit and wait for the broker's answer. Raises KafkaError when it refuses or does not answer in time."""
+        answers = ffi.gc(lib.rd_kafka_queue_new(self._handle), lib.rd_kafka_queue_destroy)
+        listed = _list_of(next_offsets)
+        check(lib.rd_kafka_commit_queue(self._handle, listed, answers, ffi.NULL, ffi.NULL), "commit")
+        event = lib.rd_kafka_queue_poll(answers, timeout_ms)
+        code = ERR_TIMED_OUT if event == ffi.NULL else lib.rd_kafka_event_error(event)
+        if event != ffi.NULL:
+            lib.rd_kafka_event_destroy(event)
+        ffi.release(answers)
+        check(code, f"commit, {timeout_ms} ms at most")
 
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, None where there is none."""
@@ -238,6 +264,8 @@ class LaneConsumer:
         self._closed = True
         self._close_lanes(list(self.lanes))
         left = self._leave(timeout_ms)
+        for event in self._waiting:
+            lib.rd_kafka_event_destroy(event)
         lib.rd_kafka_queue_io_event_enable(self._control, -1, ffi.NULL, 0)
         lib.rd_kafka_queue_destroy(self._control)
         lib.rd_kafka_destroy_flags(self._handle, DESTROY_NO_CONSUMER_CLOSE)
@@ -248,7 +276,7 @@ class LaneConsumer:
         for _ in range(max(1, timeout_ms // 10)):
             if lib.rd_kafka_consumer_closed(self._handle):
                 return True
-            event = lib.rd_kafka_queue_poll(self._control, 10)
+            event = self._waiting.pop(0) if self._waiting else lib.rd_kafka_queue_poll(self._control, 10)
             if event == ffi.NULL:
                 continue
             if lib.rd_kafka_event_type(event) == EVENT_REBALANCE:

@@ -1,6 +1,7 @@
 """One partition's own queue, read in bulk."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,13 +28,29 @@ class Lane:
 
     librdkafka forwards a partition's queue to the consumer's own when fetching starts, on a thread of its own, so
     the first messages may arrive there although the forwarding was taken back; `stray` brings them home, and they
-    are read before all others.
+    are read before all others. What is found here first may be later than what went there, so before the first
+    records of its own queue are given out, `collect_strays` must bring home all that went there.
     """
 
-    __slots__ = ("_buffer", "_handle", "_high", "_low", "_queue", "_stray_end", "_strays", "key")
+    __slots__ = (
+        "_buffer",
+        "_collect_strays",
+        "_handle",
+        "_held",
+        "_high",
+        "_low",
+        "_queue",
+        "_stray_end",
+        "_strays",
+        "key",
+    )
 
-    def __init__(self, handle: Any, key: TopicPartition, wake: Wake, buffer: Any) -> None:
+    def __init__(
+        self, handle: Any, key: TopicPartition, wake: Wake, buffer: Any, collect_strays: Callable[[], None]
+    ) -> None:
         self.key = key
+        self._collect_strays: Callable[[], None] | None = collect_strays
+        self._held = _NOTHING
         self._handle = handle
         self._buffer = buffer
         self._strays: list[tuple[Any, int]] = []
@@ -67,15 +84,34 @@ class Lane:
     def read(self, rows_max: int) -> Messages:
         """What is there now, at most `rows_max` records; never waits. The caller frees it.
 
-        Raises KafkaError when the lane's position is no longer in the topic. A read that is full may have left more behind, which no wake-up will announce: read again.
+        A read that is full may have left more behind, which no wake-up will announce: read again. Raises
+        KafkaError when the lane's position is no longer in the topic.
         """
-        rows_max = min(rows_max, READ_ROWS_MAX)
-        messages = self._read_strays(rows_max) if self._strays else self._read_queue(rows_max)
-        if self._stray_end >= 0 and not self._strays:
+        messages = self._next(min(rows_max, READ_ROWS_MAX))
+        if self._stray_end >= 0 and not self._strays and not len(self._held):
             messages.end_offset, self._stray_end = self._stray_end, -1
         for error in messages.errors:
-            self._complain(error)
+            try:
+                self._complain(error)
+            except KafkaError:
+                messages.free()
+                raise
         return messages
+
+    def _next(self, rows_max: int) -> Messages:
+        if self._strays:
+            return self._read_strays(rows_max)
+        if len(self._held):
+            taken, self._held = self._held[:rows_max], self._held[rows_max:]
+            return Messages(taken.copy())
+        pointers = self._read_queue(rows_max)
+        if len(pointers) and self._collect_strays is not None:
+            collect_strays, self._collect_strays = self._collect_strays, None
+            collect_strays()
+            if self._strays:
+                self._held = pointers
+                return self._read_strays(rows_max)
+        return Messages(pointers)
 
     def _complain(self, error: LaneError) -> None:
         """What librdkafka retries by itself is a warning; a position that is gone is not to be skipped over."""
@@ -84,9 +120,9 @@ class Lane:
             raise KafkaError(error.code, f"{where}: the offset to read next is no longer in the topic: {error.text}")
         log.warning("%s: %s", where, error.text)
 
-    def _read_queue(self, rows_max: int) -> Messages:
+    def _read_queue(self, rows_max: int) -> NDArray[np.int64]:
         count = lib.rd_kafka_consume_batch_queue(self._queue, 0, self._buffer, rows_max)
-        return Messages(_addresses(self._buffer, count) if count > 0 else _NOTHING)
+        return _addresses(self._buffer, count) if count > 0 else _NOTHING
 
     def _read_strays(self, rows_max: int) -> Messages:
         taken, self._strays = self._strays[:rows_max], self._strays[rows_max:]
@@ -104,6 +140,8 @@ class Lane:
         for event, _ in self._strays:
             lib.rd_kafka_event_destroy(event)
         self._strays = []
+        Messages(self._held).free()
+        self._held = _NOTHING
         lib.rd_kafka_queue_io_event_enable(self._queue, -1, ffi.NULL, 0)
         lib.rd_kafka_queue_destroy(self._queue)
 

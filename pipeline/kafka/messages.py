@@ -173,7 +173,7 @@ def _headers(message: Any) -> tuple[tuple[str, bytes | None], ...]:
     if lib.rd_kafka_message_headers(message, headers):
         return ()
     name, value, size = ffi.new("char **"), ffi.new("void **"), ffi.new("size_t *")
-    found = []
+    found: list[tuple[str, bytes | None]] = []
     while not lib.rd_kafka_header_get_all(headers[0], len(found), name, value, size):
         content = bytes(ffi.buffer(value[0], size[0])) if value[0] else None
         found.append((ffi.string(name[0]).decode(errors="replace"), content))

@@ -94,6 +94,7 @@ const char *rd_kafka_topic_name(const rd_kafka_topic_t *rkt);
 int rd_kafka_metadata(rd_kafka_t *rk, int all_topics, rd_kafka_topic_t *only_rkt, const rd_kafka_metadata_t **metadatap, int timeout_ms);
 void rd_kafka_metadata_destroy(const rd_kafka_metadata_t *metadata);
 
+rd_kafka_queue_t *rd_kafka_queue_new(rd_kafka_t *rk);
 rd_kafka_queue_t *rd_kafka_queue_get_main(rd_kafka_t *rk);
 rd_kafka_queue_t *rd_kafka_queue_get_consumer(rd_kafka_t *rk);
 rd_kafka_queue_t *rd_kafka_queue_get_partition(rd_kafka_t *rk, const char *topic, int32_t partition);
@@ -126,7 +127,6 @@ rd_kafka_error_t *rd_kafka_incremental_assign(rd_kafka_t *rk, const rd_kafka_top
 rd_kafka_error_t *rd_kafka_incremental_unassign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *partitions);
 const char *rd_kafka_rebalance_protocol(rd_kafka_t *rk);
 int rd_kafka_assignment_lost(rd_kafka_t *rk);
-int rd_kafka_commit(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *offsets, int async);
 int rd_kafka_commit_queue(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *offsets, rd_kafka_queue_t *queue, void *cb, void *opaque);
 int rd_kafka_committed(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *partitions, int timeout_ms);
 int rd_kafka_offsets_for_times(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *offsets, int timeout_ms);
