@@ -35,7 +35,11 @@ def pipeline(stop: threading.Event, bootstrap: str, group: str) -> None:
     from pipeline.service import run_pipeline
     from pipeline.telemetry.histogram import Histogram
 
-    assignments = (f"kafka.bootstrap.servers={bootstrap}", f"kafka.group.id={group}")
+    assignments = (
+        f"kafka.bootstrap.servers={bootstrap}",
+        f"kafka.group.id={group}",
+        "kafka.consumer.auto.offset.reset=latest",
+    )
     config = load("fraud", environ=os.environ, assignments=assignments).config
     cpu, started = [0.0], [0.0]
 
@@ -46,11 +50,11 @@ def pipeline(stop: threading.Event, bootstrap: str, group: str) -> None:
 
     summary = run_pipeline(config, stop=stop, on_meter=begin, on_ready=lambda: say(ready=True))
     wall = time.perf_counter() - started[0]
-    total = Histogram.from_sparse(summary.totals.histograms["total"])
+    total = Histogram.of(summary.totals.histograms["total"])
     say(
         outcomes=summary.totals.outcomes,
         misses=summary.totals.deadline_misses,
-        in_process_us={q: total.quantile_us(float(q)) for q in ("0.5", "0.99", "0.999")},
+        in_process_us={q: total.quantile(float(q)) for q in ("0.5", "0.99", "0.999")},
         batch_rows=summary.totals.batch_rows,
         cores=(time.process_time() - cpu[0]) / wall if started[0] else 0.0,
     )

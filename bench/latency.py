@@ -20,6 +20,7 @@ from bench._machine import RESULTS, save
 from pipeline.sim.driver import Load, default_start_ms, drive
 
 WARM_S = 2.0
+SETTLE_S = 4.0  # the pipeline rebuilds its windows from what the topic holds
 TOPICS = {"transactions": 4, "labels": 2, "decisions": 4, "dead-letters": 1, "metrics": 1, "copies": 4}
 QUANTILES = (0.5, 0.99, 0.999)
 
@@ -57,7 +58,7 @@ def trial(bootstrap: str, way: str, rate: float, seconds: float) -> dict[str, An
     arguments = [f"bench-latency-{time.time_ns()}"] if way == "pipeline" else []
     worker = Beside(way, bootstrap, *arguments)
     reader = Beside("read", bootstrap, target, mark)
-    time.sleep(2.0)
+    time.sleep(SETTLE_S)
     load = Load(transactions=int(rate * seconds), rate=rate)
     sent = drive({"bootstrap.servers": bootstrap}, load, start_ms=default_start_ms(time.time_ns() // 1_000_000))
     ended_ns = time.monotonic_ns()

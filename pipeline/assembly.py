@@ -103,12 +103,15 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            poll_interval_us=engine.poll_interval_us,
         )
 
     def _intake(self) -> Intake:
         engine, pipeline = self.config.engine, self.config.pipeline
         limits = IntakeLimits(
             budget_ms=pipeline.budget_ms,
+            budget_ms_max=pipeline.budget_ms_max,
+            deadline_header=pipeline.deadline_header,
             poll_rows_max=engine.poll_rows_max,
             future_ms_max=pipeline.future_ms_max,
             value_bytes_max=engine.value_bytes_max,
@@ -219,6 +222,7 @@ class Assembly:
             "late": intake.late,
             "disordered": intake.disordered,
             "key_disagreements": intake.key_disagreements,
+            "unreadable_deadlines": intake.unreadable_deadlines,
             "undeliverable": self.outlet.buried,
             "not_finite": self.decider.not_finite,
         }

@@ -1,5 +1,7 @@
 """From wall time to deadlines, for a run of rows at once."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from features.kernel import kernel
@@ -58,3 +60,26 @@ def mark_future(
         future[row] = 1 if ahead else 0
         found += ahead
     return found
+
+
+def own_deadlines(
+    deadline_ns: Any, first: int, texts: Sequence[bytes | None], now_ns: int, now_wall_ms: int, budget_ns_max: int
+) -> int:
+    """Set the deadlines of rows that name their own (CloudEvents' `expirytime`, RFC 3339), at most the longest.
+
+    Returns how many named one that cannot be read; those keep the pipeline's budget.
+    """
+    unreadable = 0
+    for row, text in enumerate(texts):
+        if text is None:
+            continue
+        try:
+            at = datetime.fromisoformat(text.decode("ascii"))
+            if at.tzinfo is None:
+                raise ValueError("no offset")
+        except ValueError:
+            unreadable += 1
+            continue
+        asked_ns = now_ns + int((at.timestamp() * 1000 - now_wall_ms) * _NS_PER_MS)
+        deadline_ns[first + row] = min(asked_ns, now_ns + budget_ns_max)
+    return unreadable

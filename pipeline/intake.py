@@ -12,11 +12,11 @@ from features.columns import Columns
 from features.state import FeatureState
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
-from pipeline.deadlines import mark_future, set_deadlines
+from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
 from pipeline.decode import EventDecoder, Reject, key_disagreements
 from pipeline.in_flight import Chunk, InFlight
 from pipeline.kafka.consumer import Lane
-from pipeline.kafka.messages import Messages
+from pipeline.kafka.messages import Messages, record_at
 from pipeline.rows import Outcome, Rows
 
 GOOD = 0
@@ -39,6 +39,7 @@ class IntakeCounts:
     late: int = 0
     disordered: int = 0
     key_disagreements: int = 0
+    unreadable_deadlines: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class IntakeLimits:
     """The numbers of intake that a configuration sets."""
 
     budget_ms: int
+    budget_ms_max: int
+    deadline_header: str
     poll_rows_max: int
     future_ms_max: int
     value_bytes_max: int
@@ -133,12 +136,27 @@ class Intake:
             now.wall_ms,
             self._limits.budget_ms * NS_PER_MS,
         )
+        if self._limits.deadline_header:
+            self._own_deadlines(messages, first, now)
         self.counts.read += rows
         good, rejected = self._decode(chunk, messages, now)
         self._apply(chunk, good)
         self._rows.features_ns[first : first + rows] = clock.now_ns() - now.mono_ns
         self._offer(chunk, good)
         return rejected
+
+    def _own_deadlines(self, messages: Messages, first: int, now: Instant) -> None:
+        """Headers cost a look into each record, so they are read only where the configuration names one."""
+        name = self._limits.deadline_header
+        texts = [dict(record_at(int(pointer)).headers).get(name) for pointer in messages.pointers]
+        self.counts.unreadable_deadlines += own_deadlines(
+            self._rows.deadline_ns,
+            first,
+            texts,
+            now.mono_ns,
+            now.wall_ms,
+            self._limits.budget_ms_max * NS_PER_MS,
+        )
 
     def _decode(self, chunk: Chunk, messages: Messages, now: Instant) -> tuple[NDArray[np.int32], list[Rejected]]:
         first, n = chunk.first, chunk.rows

@@ -29,6 +29,8 @@ class PipelineSection(Section):
     """How long an event may take that names no deadline of its own, from the record's timestamp."""
     budget_ms_max: Annotated[Ms, Field(ge=1)] = 10_000
     """The longest deadline an event may ask for, from its arrival."""
+    deadline_header: StrictStr = ""
+    """The record header that holds an event's own deadline as an RFC 3339 time, e.g. `ce_expirytime`. Unset: none."""
     mode: Literal["live", "replay"] = "live"
     """`replay` merges partitions and topics by event time up to the end found at its start; no deadlines."""
     future_ms_max: Ms = 86_400_000
@@ -116,6 +118,8 @@ class EngineSection(Section):
 
     poll_rows_max: Rows = 1024
     """Records taken from the lanes in one turn of the loop."""
+    poll_interval_us: Annotated[StrictInt, Field(ge=0, le=100_000)] = 3000
+    """The least time from one turn of the loop to the next while little arrives: fewer, fuller turns."""
     rows_max: Rows = 16_384
     """Events in flight, from poll to delivery."""
     buckets: Annotated[tuple[Rows, ...], Field(min_length=1)] = (1, 8, 32, 64, 128)

@@ -1,5 +1,6 @@
 """Sending traffic: open loop, by a schedule that does not wait for anybody."""
 
+import itertools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -64,8 +65,10 @@ def drive(
     rows_max = max(1, min(4096, int(load.rate * TICK_S))) if load.rate else 4096
     sent = label_count = failed = 0
     behind_s = 0.0
+    slices = traffic(TransactionSource(load.population, start_ms), rows_max)
+    ready = next(slices)
     started_ns = time.monotonic_ns()
-    for part in traffic(TransactionSource(load.population, start_ms), rows_max):
+    for part in itertools.chain([ready], slices):
         rows = part.transactions[: load.transactions - sent]
         if not len(rows) or stop():
             break
