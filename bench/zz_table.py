@@ -1,0 +1,68 @@
+"""The table in the README, written from the results that are there: last of the benchmarks."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bench._machine import RESULTS
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- bench table: begin -->\n", "<!-- bench table: end -->"
+
+
+def result(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def throughput(found: dict[str, Any]) -> list[tuple[str, str]]:
+    median = found["median"]
+    return [
+        ("consume and produce unchanged, confluent-kafka's own clients", f"{median['plain']:,.0f} events/s"),
+        ("consume and produce unchanged, bulk lanes", f"{median['bulk']:,.0f} events/s"),
+        (
+            "fraud pipeline: 15 features, 100 trees, JSON decisions, one process",
+            f"{median['headrace']:,.0f} events/s, {found['of_plain_client']:.2f} of the plain client",
+        ),
+    ]
+
+
+def latency(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = [("capacity, open loop, generator and reader on the same cores", f"{found['capacity']:,.0f} events/s")]
+    for trial in found["trials"]:
+        name = "fraud pipeline" if trial["way"] == "pipeline" else "two hops, nothing between"
+        text = f"p50 {trial['ms']['0.5']:.1f} ms, p99 {trial['ms']['0.99']:.1f} ms, {trial['cores']:.2f} cores"
+        if trial["way"] == "pipeline":
+            text += f", in-process p99 {trial['in_process_us']['0.99'] / 1000:.1f} ms"
+        rows.append((f"{name} at {trial['rate']:,.0f} events/s", text))
+    return rows
+
+
+def kernels(found: dict[str, Any]) -> list[tuple[str, str]]:
+    memory = found["memory"]
+    mean = found["ns_an_event"]["mean, exact"]["10000"]
+    return [
+        ("one exact window, 10,000 keys", f"{mean:.0f} ns an event"),
+        (
+            f"state of {memory['customers']:,} customers with 58 events each",
+            f"{memory['customer_bytes_a_key']:,.0f} bytes a customer",
+        ),
+    ]
+
+
+def main() -> None:
+    rows: list[tuple[str, str]] = []
+    machine = ""
+    for name, make in (("end_to_end", throughput), ("latency", latency), ("kernels", kernels)):
+        if (found := result(name)) is not None:
+            rows += make(found)
+            machine = f"{found['machine']['cpu']}, {found['machine']['cores']} cores, the broker on the same machine"
+    lines = ["| what | measured |", "| --- | --- |", *(f"| {left} | {right} |" for left, right in rows)]
+    table = "\n".join([*lines, "", f"Measured on {machine}. Ratios travel, absolutes do not.", ""])
+    text = README.read_text()
+    first, last = text.index(BEGIN) + len(BEGIN), text.index(END)
+    README.write_text(text[:first] + table + text[last:])
+
+
+if __name__ == "__main__":
+    main()
