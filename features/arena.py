@@ -11,14 +11,14 @@ from features.memory import load_word, store_word
 WORD_BYTES = 8
 PREFAULT_BYTES = 4 << 20
 _MADV_POPULATE_WRITE = 23
-_CLASSES = 96
+_CLASSES = 40
 META_WORDS = 2 + _CLASSES
 BUMP, LIMIT, FREE = (0, 1, 2)
 
 
 @kernel()
 def class_of(entries: int) -> int:
-    """The smallest size class that holds so many entries: 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, ..."""
+    """The smallest size class that holds so many entries: 4, 8, 16, 32, ..."""
     size_class = 0
     while class_entries(size_class) < entries:
         size_class += 1
@@ -27,8 +27,8 @@ def class_of(entries: int) -> int:
 
 @kernel()
 def class_entries(size_class: int) -> int:
-    """Entries in a segment of a class; four classes a doubling, so at most a fifth of one stays unused."""
-    return 4 + size_class % 4 << size_class // 4
+    """Entries in a segment of a class: each doubles the last, so that what growing left behind is at most as much."""
+    return 4 << size_class
 
 
 @kernel()
