@@ -87,7 +87,10 @@ class Group:
     def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
         """Commit what is finished (unless lost), answer the revoke, forget the partitions."""
         if not lost:
-            self.commit_finished()
+            try:
+                self.commit_finished()
+            except KafkaError as error:
+                log.warning("what was finished will be read again by the next owner: %s", error)
         self._consumer.accept_revoked(partitions)
         for partition in partitions:
             self._watermarks.forget(partition)

@@ -1,5 +1,6 @@
 """Each test of the lanes runs on the embedded cluster and, where there is one, on a real broker."""
 
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -24,6 +25,9 @@ def topic_of(
         settings, topic = {"bootstrap.servers": request.getfixturevalue("kafka_bootstrap")}, f"lanes-{topic_suffix}"
         admin = AdminClient(settings)
         admin.create_topics([NewTopic(topic, partitions, 1, config=BIG_RECORDS)])[topic].result(20)
+        until_s = time.monotonic() + 20
+        while len(admin.list_topics(topic, 20).topics[topic].partitions) < partitions:
+            assert time.monotonic() < until_s, f"{topic} was made and is not there"
         return settings, topic
 
     return on_embedded if request.param == "embedded" else on_broker
