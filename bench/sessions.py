@@ -35,7 +35,7 @@ def main() -> None:
         session = ModelSession(entry, providers=[CPU], buckets=BUCKETS, feature_names=inputs)
         session.warm()
         measured[f"{name}/{version}"] = {str(rows): us_a_row(session, rows, len(inputs)) for rows in BUCKETS}
-        print(f"{name}/{version}", {rows: round(us, 2) for rows, us in measured[f'{name}/{version}'].items()})
+        print(f"{name}/{version}", {rows: round(us, 2) for rows, us in measured[f"{name}/{version}"].items()})
     save("sessions", {"us_a_row": measured})
     import matplotlib
 

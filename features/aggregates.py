@@ -27,13 +27,13 @@ def _value(arena: int, key: int, words: int, field: int, place: int, exact: bool
         return (
             _sum_before(arena, key, words, field, place + 1) - _sum_before(arena, key, words, field, place)
         ) / scale
-    return load_float(arena, load_word(key, SEGMENT) + place * words + 1 + field)
+    return float(load_float(arena, load_word(key, SEGMENT) + place * words + 1 + field))
 
 
 @kernel()
 def _scan(
     op: int, arena: int, key: int, words: int, field: int, low: int, high: int, exact: bool, scale: float
-) -> float:
+) -> Any:
     """Aggregates that look at each entry, in the order of the set: the same bits whatever came first."""
     first = _value(arena, key, words, field, low, exact, scale)
     total, least, most = (first, first, first)

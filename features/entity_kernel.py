@@ -38,7 +38,7 @@ _ORDER_SHIFT = 44  # partition in the upper bits, offset below: 17 trillion reco
 
 
 @kernel()
-def _record_of(index: int, known: int, records: Any) -> int:
+def _record_of(index: int, known: int, records: Any) -> Any:
     """The address of the key's record, which is made empty when the key is new."""
     if index >= known:
         records[index, :] = 0
@@ -103,49 +103,61 @@ def _answer_nothing(windows: Any, row: int, out: Any) -> None:
             out[row, windows[window, COLUMN]] = -1.0 if windows[window, OP] == TIME_SINCE_LAST else 0.0
 
 
+@kernel()
+def _answer(
+    arena: int,
+    key: int,
+    words: int,
+    labels: int,
+    time_ms: int,
+    keep_ms: int,
+    place: int,
+    newest: bool,
+    late: bool,
+    pointers: int,
+    ages_ms: Any,
+    edges: Any,
+    windows: Any,
+    exact: Any,
+    scales: Any,
+    row: int,
+    out: Any,
+) -> None:
+    """Ask every window; entries too old to be kept do not count, whether or not their memory was taken back."""
+    find_edges(arena, key, words, time_ms, ages_ms, pointers, newest, edges)
+    floor, floor_ms = load_word(key, HEAD), load_word(key, NEWEST) - keep_ms
+    if not newest:
+        floor = place if late and time_ms <= floor_ms else _floor(arena, key, words, floor_ms)
+    answer_windows(
+        arena, key, words, labels, time_ms, floor, floor_ms, windows, edges, ages_ms, exact, scales, row, out
+    )
+
+
+# fmt: off
 @kernel(
-    "void(int64[:, ::1], int32[:, ::1], int32[::1], int32[::1], int64[::1], int64[::1], int64, int64, int64,"
-    " int64[::1], int32[::1], int64[::1], int32[::1], uint8[::1], int64[::1], int64[:, ::1], int64[::1], boolean[::1], int64[::1], float64[::1], int64[:, ::1],"
-    " float64[:, ::1], int64[::1])"
+    "void(int64[:, ::1], int32[:, ::1], int32[::1], int32[::1], int64[::1], int64[::1], int64[::1], int32[::1],"
+    " int64[::1], int32[::1], uint8[::1], int64[::1], int64[:, ::1], int64[::1], boolean[::1], int64[::1],"
+    " float64[::1], int64[:, ::1], float64[:, ::1], int64[::1])"
 )
 def apply_events(
-    value: Any,
-    length: Any,
-    rows: Any,
-    partition: Any,
-    offset: Any,
-    plan: Any,
-    arena: int,
-    meta: int,
-    labels: int,
-    ages_ms: Any,
-    table: Any,
-    keys: Any,
-    lengths: Any,
-    text: Any,
-    key_meta: Any,
-    records: Any,
-    field_columns: Any,
-    exact: Any,
-    entry: Any,
-    scales: Any,
-    windows: Any,
-    out: Any,
-    counts: Any,
+    value: Any, length: Any, rows: Any, partition: Any, offset: Any, plan: Any, ages_ms: Any, table: Any, keys: Any,
+    lengths: Any, text: Any, key_meta: Any, records: Any, field_columns: Any, exact: Any, entry: Any, scales: Any,
+    windows: Any, out: Any, counts: Any,
 ) -> None:
+    # fmt: on
     """Take events in, in the order of `rows`, and write their windows to out[row].
 
-    plan: [key column, time column, lateness ms, keep ms, update, several partitions, keeps the order of ties, pointers,
-    first row]. With `update` 0 the events are in the set already and only asked for. `out` of no rows: nothing
-    is written. counts: [late, disordered, row index where there was no room or DONE, whether memory ran out].
+    plan: [key column, time column, lateness ms, keep ms, update, several partitions, keeps the order of ties,
+    pointers, first row, and the addresses of arena, its meta and the labels' arena]. With `update` 0 the events
+    are in the set already and only asked for. `out` of no rows: nothing is written. counts: [late, disordered,
+    row index where there was no room or DONE, whether memory ran out].
     """
     key_column, time_column, lateness_ms, keep_ms = plan[0], plan[1], plan[2], plan[3]
     update, shared, ordered, pointers = plan[4] != 0, plan[5] != 0, plan[6] != 0, plan[7]
-    ages, writes = len(ages_ms), len(out) > 0
+    arena, meta, labels, ages = plan[9], plan[10], plan[11], len(ages_ms)
     words = 1 + len(exact) + (1 if ordered else 0)
     edges, found = np.empty(ages, np.int64), np.empty(BLOCK, np.int64)
-    counts[STOPPED_AT] = DONE
-    first = plan[8]
+    counts[STOPPED_AT], first = DONE, plan[8]
     while first < len(rows) and counts[STOPPED_AT] == DONE:
         stop = _find_block(
             first, value, length, rows, key_column, update, table, keys, lengths, text, key_meta, records, found
@@ -156,14 +168,13 @@ def apply_events(
             if found[index - first]:
                 _prefetch_entries(arena, found[index - first], words, pointers, ages)
         for index in range(first, stop):
-            row, key = rows[index], found[index - first]
+            row, key, place = rows[index], found[index - first], 0
             if not key:
                 _answer_nothing(windows, row, out)
                 continue
             time_ms = value[time_column, row]
             behind_ms = load_word(key, NEWEST) - time_ms
             late = update and behind_ms > (keep_ms if shared else lateness_ms)
-            place = 0
             if update:
                 counts[DISORDERED] += shared and behind_ms > lateness_ms
                 counts[LATE] += late
@@ -174,35 +185,19 @@ def apply_events(
                 if place < 0:
                     counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
                     return
-            if writes:
+            if len(out):
                 newest = update and behind_ms <= 0
-                find_edges(arena, key, words, time_ms, ages_ms, pointers, newest, edges)
-                floor, floor_ms = load_word(key, HEAD), load_word(key, NEWEST) - keep_ms
-                if not newest:
-                    floor = place if late and time_ms <= floor_ms else _floor(arena, key, words, floor_ms)
-                answer_windows(
-                    arena,
-                    key,
-                    words,
-                    labels,
-                    time_ms,
-                    floor,
-                    floor_ms,
-                    windows,
-                    edges,
-                    ages_ms,
-                    exact,
-                    scales,
-                    row,
-                    out,
-                )
+                # fmt: off
+                _answer(arena, key, words, labels, time_ms, keep_ms, place, newest, late, pointers, ages_ms, edges,
+                        windows, exact, scales, row, out)
+                # fmt: on
             if late:
                 remove(arena, key, place, exact, entry, pointers, ages, words)
         first = stop
 
 
 @kernel()
-def _identity(value: int, length: int) -> int:
+def _identity(value: int, length: int) -> Any:
     """An id as one integer: itself, or the 64-bit FNV-1a hash of its bytes."""
     if length == _NUMBER:
         return value

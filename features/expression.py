@@ -196,7 +196,7 @@ def _apply(op: int, left: float, right: float) -> float:
 
 
 @kernel()
-def _apply_one(op: int, operand: float) -> float:
+def _apply_one(op: int, operand: float) -> Any:
     if op == 14:
         return 1.0 if operand == 0.0 else 0.0
     if op == 15:

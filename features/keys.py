@@ -17,7 +17,7 @@ ABSENT = -1
 
 
 @kernel()
-def _mix(word: int) -> int:
+def _mix(word: Any) -> Any:
     """A bijective scramble of 64 bits (the finaliser of MurmurHash3, Appleby 2011)."""
     word = np.uint64(word)
     word = (word ^ (word >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
@@ -26,7 +26,7 @@ def _mix(word: int) -> int:
 
 
 @kernel()
-def _hash(value: int, length: int, seed: int) -> int:
+def _hash(value: int, length: int, seed: int) -> Any:
     if length == _NUMBER:
         return _mix(value ^ seed)
     word = np.uint64(seed) ^ np.uint64(0xCBF29CE484222325)
@@ -36,7 +36,7 @@ def _hash(value: int, length: int, seed: int) -> int:
 
 
 @kernel()
-def find_key(value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any) -> int:
+def find_key(value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any) -> Any:
     """The index of a key, ABSENT when it is not there and `add` is false, FULL when there is no room for it.
 
     table: int32[power of two], -1 where empty. keys: int64[capacity], an integer key or where its bytes begin

@@ -4,13 +4,17 @@ Every function takes the address as int64. Nothing is checked here: a caller pas
 buffer whose owner outlives the call.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as numba_intrinsic
 
 from features.kernel import kernel
+
+intrinsic: Callable[[Callable[..., Any]], Any] = numba_intrinsic
+"""Its own type describes the function given, with the typing context; what comes back is called without it."""
 
 
 def _load(bits: int, result: Any, signed: bool = True) -> Any:
@@ -93,7 +97,7 @@ def call_with_two(typing_context: Any, function: Any, first: Any, second: Any) -
 @kernel(inline=True)
 def load_word(base: int, word: int) -> int:
     """The int64 at a word's index from an address. An address, unlike an array, costs nothing to hand on."""
-    return load_i64(base + word * 8)
+    return int(load_i64(base + word * 8))
 
 
 @kernel(inline=True)

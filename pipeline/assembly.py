@@ -56,7 +56,7 @@ class Assembly:
         self.config = config
         self.clock = clock
         self.wake = Wake()
-        catalog, engine = config.catalog, config.engine
+        engine = config.engine
         self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
         topics = self._topics()
         replay = config.pipeline.mode == "replay"
@@ -69,14 +69,7 @@ class Assembly:
         self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
         self.positions: dict[Any, int] = {}
         self.state = features.new_state(engine.memory_bytes_max)
-        encoder = DecisionEncoder(
-            pipeline=config.pipeline.name,
-            topic=catalog.decided.topic,
-            tiers=[tier.label for tier in tiers],
-            decisions=config.decide.labels,
-            features=features.names if config.publish.features else None,
-        )
-        self.outlet = Outlet(self.producer, encoder, self.rows, self.in_flight, topics, catalog.decided.topic)
+        self.outlet = self._outlet(tiers, features, topics)
         self.state_consumer: LaneConsumer | None = None
         self.state_lanes: StateLanes | None = None
         self.replay: ReplayIntake | None = None
@@ -90,21 +83,7 @@ class Assembly:
             self.state_lanes = self._state_lanes()
             self.group, self.intake = self._group(), self._intake()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
-        self.engine = Engine(
-            clock=clock,
-            wake=self.wake,
-            group=self.group,
-            intake=self.intake,
-            state_lanes=self.replay.dead if self.replay is not None else self.state_lanes,
-            batcher=self.batcher,
-            scorer=self.scorer,
-            decider=self.decider,
-            outlet=self.outlet,
-            rows=self.rows,
-            in_flight=self.in_flight,
-            meter=self.meter,
-            poll_interval_us=engine.poll_interval_us,
-        )
+        self.engine = self._engine()
 
     def _intake(self) -> Intake:
         engine, pipeline = self.config.engine, self.config.pipeline
@@ -137,6 +116,35 @@ class Assembly:
             engine.value_bytes_max,
         )
         return ReplayGroup(self.consumer, starts), self.replay
+
+    def _outlet(self, tiers: Sequence[Tier], features: FeatureSet, topics: OutletTopics) -> Outlet:
+        config = self.config
+        encoder = DecisionEncoder(
+            pipeline=config.pipeline.name,
+            topic=config.catalog.decided.topic,
+            tiers=[tier.label for tier in tiers],
+            decisions=config.decide.labels,
+            features=features.names if config.publish.features else None,
+        )
+        source = config.catalog.decided.topic
+        return Outlet(self.producer, encoder, self.rows, self.in_flight, topics, source)
+
+    def _engine(self) -> Engine:
+        return Engine(
+            clock=self.clock,
+            wake=self.wake,
+            group=self.group,
+            intake=self.intake,
+            state_lanes=self.replay.dead if self.replay is not None else self.state_lanes,
+            batcher=self.batcher,
+            scorer=self.scorer,
+            decider=self.decider,
+            outlet=self.outlet,
+            rows=self.rows,
+            in_flight=self.in_flight,
+            meter=self.meter,
+            poll_interval_us=self.config.engine.poll_interval_us,
+        )
 
     def _topics(self) -> OutletTopics:
         """Ask for every output topic before the first message to it."""

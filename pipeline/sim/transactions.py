@@ -69,7 +69,8 @@ def _seconds(random: np.random.Generator, count: int) -> NDArray[np.float64]:
     which = random.choice(len(_PEAKS), count, p=[share for _, _, share in _PEAKS])
     hours = np.array([hour for hour, _, _ in _PEAKS])[which]
     spread = np.array([width for _, width, _ in _PEAKS])[which]
-    return (hours + random.normal(0.0, 1.0, count) * spread) % 24.0 * 3600.0
+    seconds: NDArray[np.float64] = (hours + random.normal(0.0, 1.0, count) * spread) % 24.0 * 3600.0
+    return seconds
 
 
 class TransactionSource:

@@ -34,12 +34,13 @@ def test_the_trained_model_is_at_least_the_handbooks_best(transactions_file: Pat
         score = np.asarray(booster.predict(rows), np.float64)
         known = (examples.day[tested], examples.customer[tested], examples.fraud[tested])
         trained = Trained(how="test", data="test", rows=int(chosen.sum()), positives=598, seed=seed)
-        entry = register(Repository(tmp_path / str(seed)), RECIPES[0], booster, examples, trained, evaluate(*known, score))
+        entry = register(
+            Repository(tmp_path / str(seed)), RECIPES[0], booster, examples, trained, evaluate(*known, score)
+        )
         session = ModelSession(entry, providers=[CPU], buckets=[128], feature_names=examples.names)
         scores = np.zeros(len(rows), np.float32)
         for first in range(0, len(rows), 128):
             session.run(rows[first : first + 128], scores[first : first + 128])
         found.append(evaluate(*known, scores.astype(np.float64)).as_dict())
     mean = {name: float(np.mean([quality[name] for quality in found])) for name in XGBOOST}
-    print(f"mean of {len(found)} seeds: {mean}")
     assert all(mean[name] >= floor for name, floor in XGBOOST.items()), mean

@@ -20,7 +20,7 @@ def test_runs_never_overlap_and_all_room_comes_back(steps):
             continue
         first, used = rows.claim(wanted)
         taken = {slot for start, n, _ in runs for slot in range(start, start + n)}
-        assert 0 <= first
+        assert first >= 0
         assert first + wanted <= 16
         assert not taken & set(range(first, first + wanted))
         runs.append((first, wanted, used))
