@@ -1,7 +1,7 @@
 """One process of a latency run, until SIGTERM; prints one line of JSON at its end.
 
-`python -m bench._live pipeline BOOTSTRAP GROUP` runs the shipped fraud pipeline as it is;
-`python -m bench._live copy BOOTSTRAP` hands records on unchanged, over the same lanes;
+`python -m bench._live pipeline BOOTSTRAP SUFFIX` runs the shipped fraud pipeline as it is;
+`python -m bench._live copy BOOTSTRAP SUFFIX` hands records on unchanged, over the same lanes;
 `python -m bench._live read BOOTSTRAP TOPIC MARK` reads a topic and prints when a sample of its records was read.
 """
 
@@ -30,15 +30,17 @@ def say(**result: Any) -> None:
     print(json.dumps(result), flush=True)
 
 
-def pipeline(stop: threading.Event, bootstrap: str, group: str) -> None:
+def pipeline(stop: threading.Event, bootstrap: str, suffix: str) -> None:
     from pipeline.config.load import load
     from pipeline.service import run_pipeline
     from pipeline.telemetry.histogram import Histogram
 
+    topics = {"decisions": "decisions", "dead_letters": "dead-letters", "metrics": "metrics"}
     assignments = (
         f"kafka.bootstrap.servers={bootstrap}",
-        f"kafka.group.id={group}",
-        "kafka.consumer.auto.offset.reset=latest",
+        f"kafka.group.id=bench{suffix}",
+        *(f"topics.{name}={topic}{suffix}" for name, topic in topics.items()),
+        *(f"inputs.{name}.topic={name}{suffix}" for name in ("transactions", "labels")),
     )
     config = load("fraud", environ=os.environ, assignments=assignments).config
     cpu, started = [0.0], [0.0]
@@ -60,14 +62,16 @@ def pipeline(stop: threading.Event, bootstrap: str, group: str) -> None:
     )
 
 
-def copy(stop: threading.Event, bootstrap: str) -> None:
+def copy(stop: threading.Event, bootstrap: str, suffix: str) -> None:
     wake = Wake()
     consumer = LaneConsumer({"bootstrap.servers": bootstrap, **FETCH}, wake)
     producer = LaneProducer({"bootstrap.servers": bootstrap}, wake)
-    partitions = producer.partition_count("transactions", 20_000)
-    producer.partition_count("copies", 20_000)
+    partitions = producer.partition_count(f"transactions{suffix}", 20_000)
+    producer.partition_count(f"copies{suffix}", 20_000)
     ends = {
-        TopicPartition("transactions", n): consumer.watermarks(TopicPartition("transactions", n), 20_000)[1]
+        TopicPartition(f"transactions{suffix}", n): consumer.watermarks(
+            TopicPartition(f"transactions{suffix}", n), 20_000
+        )[1]
         for n in range(partitions)
     }
     consumer.assign(ends)
@@ -87,7 +91,7 @@ def copy(stop: threading.Event, bootstrap: str) -> None:
                 out = room[:n]
                 out["partition"], out["payload"], out["len"] = lane.partition, payload[:n], length[:n]
                 out["key"], out["key_len"], out["_private"] = key[:n], key_length[:n], 1
-                producer.produce_batch("copies", out)
+                producer.produce_batch(f"copies{suffix}", out)
             messages.free()
             read += n
         read += len(producer.deliveries().opaque)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench._cluster import make_topics, real_cluster
+from bench._cluster import delete_topics, make_topics, real_cluster
 from bench._machine import RESULTS, save
 from pipeline.sim.driver import Load, default_start_ms, drive
 
 WARM_S = 2.0
-SETTLE_S = 4.0  # the pipeline rebuilds its windows from what the topic holds
+SETTLE_S = 3.0
 TOPICS = {"transactions": 4, "labels": 2, "decisions": 4, "dead-letters": 1, "metrics": 1, "copies": 4}
 QUANTILES = (0.5, 0.99, 0.999)
 
@@ -54,16 +54,21 @@ def latencies_ms(read: dict[str, Any], rate: float, started_ns: int, first_id: i
 
 def trial(bootstrap: str, way: str, rate: float, seconds: float) -> dict[str, Any]:
     """One run at one rate; way is `pipeline` or `copy`."""
+    suffix = f"-{time.time_ns()}"
+    make_topics(bootstrap, {name + suffix: count for name, count in TOPICS.items()})
     target, mark = ("decisions", '"id":"(\\d+)"') if way == "pipeline" else ("copies", '"transaction_id":(\\d+)')
-    arguments = [f"bench-latency-{time.time_ns()}"] if way == "pipeline" else []
-    worker = Beside(way, bootstrap, *arguments)
+    target += suffix
+    worker = Beside(way, bootstrap, suffix)
     reader = Beside("read", bootstrap, target, mark)
     time.sleep(SETTLE_S)
-    load = Load(transactions=int(rate * seconds), rate=rate)
+    load = Load(
+        transactions=int(rate * seconds), rate=rate, topic=f"transactions{suffix}", labels_topic=f"labels{suffix}"
+    )
     sent = drive({"bootstrap.servers": bootstrap}, load, start_ms=default_start_ms(time.time_ns() // 1_000_000))
     ended_ns = time.monotonic_ns()
     time.sleep(1.0)
     read, result = reader.end(), worker.end()
+    delete_topics(bootstrap, [name + suffix for name in TOPICS])
     late = latencies_ms(read, rate, sent.started_ns, 0)
     kept_up = (ended_ns - sent.started_ns) / 1e9 < seconds * 1.05 and read["count"] == load.transactions
     return {
@@ -119,7 +124,6 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     with real_cluster() as bootstrap:
-        make_topics(bootstrap, TOPICS)
         top = arguments.capacity or capacity(bootstrap, arguments.high)
         for rate in sorted({5_000.0, 0.1 * top, 0.5 * top, 0.8 * top}):
             for way in ("copy", "pipeline"):

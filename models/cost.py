@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 _SHARE_ABOVE = 0.05  # promises are kept by this share less than all
-_STEP = 0.05
+_STEP = 0.2
 _DECAY = 0.1
 _UNSEEDED_NS = 1_000_000
 
@@ -24,7 +24,7 @@ class _BucketCost:
         self.mean_ns += _DECAY * (ns - self.mean_ns)
         step_ns = _STEP * self.mean_ns
         if ns > self.upper_ns:
-            self.upper_ns = min(ns, self.upper_ns + step_ns * (1 - _SHARE_ABOVE) / _SHARE_ABOVE)
+            self.upper_ns = min(ns, self.upper_ns + step_ns * (1 - _SHARE_ABOVE))
         else:
             self.upper_ns = max(self.mean_ns, self.upper_ns - step_ns * _SHARE_ABOVE)
 

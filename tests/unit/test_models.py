@@ -1,0 +1,140 @@
+"""Models: what is asked for is what runs, or an error that says what was found and what was expected."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from models.cost import CostModel
+from models.manifest import ModelError, read_manifest, write_manifest
+from models.repository import Repository
+from models.session import CPU, CUDA, ModelSession
+from models.threads import usable_cpus
+
+NAME, VERSION = "fraud-gbt", "1"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    shutil.copytree(Repository.shipped().folder, tmp_path / "models")
+    return Repository(tmp_path / "models")
+
+
+def session_of(repository: Repository, **changes: object) -> ModelSession:
+    entry = repository.load(NAME, VERSION)
+    asked = {"providers": [CPU], "buckets": [1, 8, 64], "feature_names": entry.manifest.inputs, **changes}
+    return ModelSession(entry, **asked)  # type: ignore[arg-type]
+
+
+def test_the_shipped_models_load_and_warm() -> None:
+    repository = Repository.shipped()
+    assert ("fraud-gbt", "1") in repository.names()
+    for name, version in repository.names():
+        entry = repository.load(name, version)
+        session = ModelSession(entry, providers=[CPU], buckets=[1, 8], feature_names=entry.manifest.inputs)
+        assert {bucket: len(runs) for bucket, runs in session.warm().items()} == {1: 5, 8: 5}
+        assert session.provider == CPU
+
+
+def test_scores_do_not_depend_on_the_batch(repository: Repository) -> None:
+    session = session_of(repository)
+    rows = np.random.default_rng(0).uniform(0, 300, (64, 15)).astype(np.float32)
+    together, alone = np.zeros(64, np.float32), np.zeros(64, np.float32)
+    session.run(rows, together)
+    for row in range(64):
+        session.run(rows[row : row + 1], alone[row : row + 1])
+    assert np.abs(together - alone).max() <= 1e-5
+    assert together.std() > 0
+
+
+def test_a_missing_model_names_those_that_are_there(repository: Repository) -> None:
+    with pytest.raises(ModelError, match=r"no model nothing/7; there are fraud-gbt/1, fraud-lite/1"):
+        repository.load("nothing", "7")
+
+
+def test_a_file_that_is_not_the_manifests(repository: Repository) -> None:
+    path = repository.folder / NAME / VERSION / "model.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match=r"sha256 is .*, the manifest says"):
+        repository.load(NAME, VERSION)
+    path.unlink()
+    with pytest.raises(ModelError, match="the model file is missing"):
+        repository.load(NAME, VERSION)
+
+
+def test_a_truncated_model_is_refused_though_its_hash_fits(repository: Repository) -> None:
+    from models.repository import sha256_of
+
+    folder = repository.folder / NAME / VERSION
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:1000])
+    manifest = read_manifest(folder / "manifest.toml")
+    write_manifest(folder / "manifest.toml", manifest.model_copy(update={"sha256": sha256_of(path)}))
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        session_of(repository)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (lambda names: names[1:], "it needs amount, which the pipeline does not declare"),
+        (lambda names: [*names, "extra"], "the pipeline declares extra, which it does not take"),
+        (lambda names: [names[1], names[0], *names[2:]], "column 0 is amount for the model and weekend"),
+    ],
+)
+def test_inputs_that_do_not_match_are_spelled_out(repository: Repository, names: object, message: str) -> None:
+    inputs = repository.load(NAME, VERSION).manifest.inputs
+    with pytest.raises(ModelError, match=message):
+        session_of(repository, feature_names=names(list(inputs)))  # type: ignore[operator]
+
+
+def test_an_unknown_provider_and_a_gpu_that_is_not_there(repository: Repository) -> None:
+    with pytest.raises(ModelError, match="provider NoSuchProvider is not in this ONNX Runtime"):
+        session_of(repository, providers=["NoSuchProvider"])
+    if CUDA in onnxruntime.get_available_providers() and not Path("/dev/nvidia0").exists():
+        with pytest.raises(ModelError):
+            session_of(repository, providers=[CUDA])
+
+
+def test_a_manifest_with_a_mistake_names_file_and_key(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.toml"
+    path.write_text('name = "x"\n')
+    with pytest.raises(ModelError, match=r"manifest\.toml: .*version"):
+        read_manifest(path)
+    path.write_text("name = ")
+    with pytest.raises(ModelError, match="not TOML"):
+        read_manifest(path)
+
+
+def test_costs_are_learned_for_each_bucket_alone() -> None:
+    cost = CostModel([1, 8, 64])
+    assert cost.promised_ns(1) > 0
+    cost.seed(8, [1000] * 5)
+    cost.seed(64, [900] * 5)
+    assert cost.expected_ns(5) == cost.expected_ns(8) == 1000
+    assert cost.expected_ns(9) == 900
+    for _ in range(50):
+        cost.observe(8, 5000)
+    assert cost.expected_ns(8) > 4500
+    assert cost.promised_ns(8) >= cost.expected_ns(8)
+    assert cost.expected_ns(64) == 900
+
+
+def test_promises_are_kept_about_nineteen_times_of_twenty() -> None:
+    cost, random, kept = CostModel([1]), np.random.default_rng(0), 0
+    for number in range(4000):
+        ns = int(random.gamma(4.0, 250.0))
+        kept += number >= 1000 and ns <= cost.promised_ns(1)
+        cost.observe(1, ns)
+    assert 0.9 < kept / 3000 < 0.99
+
+
+def test_threads_follow_the_quota_of_the_container(tmp_path: Path) -> None:
+    quota = tmp_path / "cpu.max"
+    quota.write_text("100000 100000\n")
+    assert usable_cpus(quota) == 1
+    quota.write_text("max 100000\n")
+    assert usable_cpus(quota) >= 1
+    assert usable_cpus(tmp_path / "absent") >= 1
