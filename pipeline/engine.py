@@ -196,7 +196,10 @@ class Engine:
         return np.concatenate(decided) if decided else _NO_ROWS
 
     def _publish(self, decided: NDArray[np.int32]) -> int:
-        """Hand decisions over and take deliveries in; returns how many of both."""
+        """Hand decisions over and take deliveries in; returns how many of both.
+
+        Rows of a lost partition are settled without a delivery, so freeing does not wait for one.
+        """
         now = self._clock.instant()
         if len(decided):
             self._outlet.publish(decided, now)
@@ -204,7 +207,7 @@ class Engine:
         delivered = self._outlet.settle(now)
         if len(delivered):
             self._meter.delivered(delivered, now)
-            self._in_flight.free_settled()
+        self._in_flight.free_settled()
         return len(decided) + len(delivered)
 
     def _give_up(self) -> None:

@@ -39,7 +39,9 @@ def configured(bootstrap: str, *assignments: str, suffix: str = "") -> PipelineC
 
 def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partitions: int | None = None) -> None:
     """Produce (key, value) records and wait; with `partitions`, the key's number decides."""
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5})
+    # Idempotent, since a retry without it may reorder a partition, and late events have other features.
+    settings = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5}
+    producer = Producer({"bootstrap.servers": bootstrap, **settings})
     failed: list[Any] = []
     for key, value in records:
         extra = {} if partitions is None else {"partition": int(key) % partitions}
