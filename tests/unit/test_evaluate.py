@@ -1,6 +1,7 @@
 """The Handbook's three numbers, against definitions written out."""
 
 import numpy as np
+import pytest
 
 from models.train.evaluate import Split, average_precision, card_precision, roc_auc
 
@@ -15,6 +16,19 @@ def test_auc_is_the_share_of_pairs_in_order() -> None:
         for b in np.flatnonzero(~fraud)
     ]
     assert np.isclose(roc_auc(fraud, score), np.mean(pairs))
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 17])
+def test_both_areas_are_those_of_scikit_learn(decimals: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        fraud = random.random(500) < 0.1
+        fraud[0] = True
+        score = np.round(random.random(500) * (1 + fraud), decimals)
+        assert np.isclose(roc_auc(fraud, score), metrics.roc_auc_score(fraud, score), rtol=0, atol=1e-12)
+        expected = metrics.average_precision_score(fraud, score)
+        assert np.isclose(average_precision(fraud, score), expected, rtol=0, atol=1e-12)
 
 
 def test_average_precision_takes_tied_scores_together() -> None:
