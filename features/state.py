@@ -170,6 +170,10 @@ class FeatureState:
             }
         return self._local[slice_id]
 
+    def open_slice(self, slice_id: int) -> None:
+        """Reserve and touch a partition's memory now, rather than at its first event."""
+        self._slice(slice_id)
+
     def drop_slice(self, slice_id: int) -> None:
         """Forget a partition's own entities: it is another process's now."""
         self._local.pop(slice_id, None)

@@ -96,6 +96,7 @@ class StateLanes:
     def rebuild(self, starts: Mapping[Any, tuple[int, int]]) -> None:
         """Read partition -> [from, until) for all entities, then stop; `ready` says when it is done."""
         for partition, (start, until) in starts.items():
+            self._state.open_slice(partition.partition)
             if start < until:
                 self._follows[partition] = _Follow(start, until, local=True, barrier=until)
         self._assign()
