@@ -16,7 +16,8 @@ POOL_ROWS = 1 << 17
 def us_a_row(session: ModelSession, rows: int, width: int) -> float:
     """The median of runs over many different rows: a few that come again are learned by the branch predictor."""
     given = np.random.default_rng(0).uniform(0, 60, (POOL_ROWS, width)).astype(np.float32)
-    out, took = np.zeros(rows, np.float32), []
+    out = np.zeros(rows, np.float32)
+    took: list[int] = []
     until = time.perf_counter() + SECONDS
     while time.perf_counter() < until:
         first = len(took) * rows % (POOL_ROWS - rows)
