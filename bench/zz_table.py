@@ -28,7 +28,7 @@ def throughput(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def latency(found: dict[str, Any]) -> list[tuple[str, str]]:
-    rows = [("capacity, open loop, generator and reader on the same cores", f"{found['capacity']:,.0f} events/s")]
+    rows: list[tuple[str, str]] = []
     for trial in found["trials"]:
         name = "fraud pipeline" if trial["way"] == "pipeline" else "two hops, nothing between"
         text = f"p50 {trial['ms']['0.5']:.1f} ms, p99 {trial['ms']['0.99']:.1f} ms, {trial['cores']:.2f} cores"
