@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.duration import DurationMs
 from features.expression import names_in
+from features.panes import PANES_MAX, PANES_MIN, pane_width_ms
 from features.schema import EventField, Schema
 
 
@@ -27,6 +28,14 @@ class Aggregate(StrEnum):
 
 NEEDS_FIELD = {Aggregate.SUM, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX, Aggregate.STD, Aggregate.EWMA}
 _NUMERIC = ("int", "float", "decimal")
+PANED = (Aggregate.COUNT, Aggregate.SUM, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
+_NOT_PANED = {
+    Aggregate.STD: "its sum of squares may leave 64 bits, and rounded it would depend on the order of arrival",
+    Aggregate.EWMA: "it weighs each event by the event's own age",
+    Aggregate.TIME_SINCE_LAST: "it asks for the time of one event, which a pane does not keep",
+    Aggregate.RISK: "the last label of an event wins, so labels are kept by event and at no fixed cost",
+}
+"""Why an aggregate cannot be told from panes."""
 
 
 class _Declared(BaseModel):
@@ -85,6 +94,7 @@ class EntitySpec(_Declared):
     order: Literal["event", "arrival"] = "event"
     labels: LabelSpec | None = None
     keys_expected: int = Field(default=1024, ge=1)
+    panes: int | None = Field(default=None, ge=PANES_MIN, le=PANES_MAX, strict=True)
 
 
 class FeatureSpec(_Declared):
@@ -137,6 +147,9 @@ class Catalog(_Declared):
             self._check_entity(name, entity)
         for name, feature in self.features.items():
             self._check_feature(name, feature)
+        for name, entity in self.entities.items():
+            if entity.panes is not None:
+                self._check_panes(name, entity, entity.panes)
         return self
 
     def _check_entity(self, name: str, entity: EntitySpec) -> None:
@@ -169,6 +182,8 @@ class Catalog(_Declared):
             require_present(f"{where}.field", feature.field, fields)
             if fields[feature.field].type not in _NUMERIC:
                 raise ValueError(f"{where}.field: {feature.field!r} is not a number")
+        if entity.panes is not None:
+            self._check_paned(where, feature)
         if feature.aggregate == Aggregate.RISK and entity.labels is None:
             raise ValueError(f'{where}: aggregate "risk" needs `labels` on entity {feature.entity!r}')
         if entity.key != self.decided.key and not feature.delay and entity.order != "arrival":
@@ -177,6 +192,32 @@ class Catalog(_Declared):
                 f'window without `delay` sees what has arrived by then. Give it a delay, or write order = "arrival" '
                 f"on the entity to accept that."
             )
+
+    def _check_paned(self, where: str, feature: FeatureSpec) -> None:
+        over = f"over entity {feature.entity!r}, which has panes"
+        if feature.aggregate in _NOT_PANED:
+            raise ValueError(
+                f'{where}.aggregate: found "{feature.aggregate}" {over}, expected one of {", ".join(PANED)}: '
+                f"{_NOT_PANED[feature.aggregate]}"
+            )
+        summed = feature.field is not None and feature.aggregate in (Aggregate.SUM, Aggregate.MEAN)
+        if summed and self.decided.fields[feature.field or ""].type == "float":
+            raise ValueError(
+                f'{where}.field: found {feature.field!r} of type "float" in a "{feature.aggregate}" {over}, expected '
+                f'an "int" or a "decimal": a sum of floats would depend on the order of arrival'
+            )
+
+    def _check_panes(self, name: str, entity: EntitySpec, panes: int) -> None:
+        where, windows = f"entities.{name}.panes", self.windows_over(name).values()
+        if entity.labels is not None:
+            raise ValueError(
+                f"{where}: found {panes} beside `labels`, expected one of the two: {_NOT_PANED[Aggregate.RISK]}"
+            )
+        pane_width_ms(where, panes, [(window.span or 0, window.delay) for window in windows])
+
+    def windows_over(self, entity: str) -> dict[str, FeatureSpec]:
+        """The features that are windows over an entity, by name."""
+        return {name: feature for name, feature in self.features.items() if feature.entity == entity}
 
     @property
     def deciding_input(self) -> str:

@@ -19,3 +19,9 @@ def duration_ms(text: Any) -> int:
 
 DurationMs = Annotated[int, BeforeValidator(duration_ms)]
 """A field that is written as a duration and read as ms."""
+
+
+def in_words(ms: int) -> str:
+    """A duration as people write it, in the largest unit of which it is a whole number: 5_400_000 is "90m"."""
+    unit = next(unit for unit, length_ms in reversed(UNIT_MS.items()) if ms % length_ms == 0)
+    return f"{ms // UNIT_MS[unit]}{unit}"

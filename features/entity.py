@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from features.aggregates import COLUMN, FIELD, FROM_AGE, HALF_LIFE, OP, TO_AGE
 from features.arena import Arena
-from features.catalog import Aggregate, Catalog
+from features.catalog import Aggregate, Catalog, EntitySpec, FeatureSpec
 from features.columns import Columns
 from features.entity_kernel import (
     DISORDERED,
@@ -23,7 +23,7 @@ from features.expression import column_scales
 from features.keys import Keys
 from features.schema import FieldType
 
-_OPS = {aggregate: number for number, aggregate in enumerate(Aggregate)}
+OPS = {aggregate: number for number, aggregate in enumerate(Aggregate)}
 _ORDER_FREE = {
     Aggregate.COUNT,
     Aggregate.RISK,
@@ -37,6 +37,12 @@ _LABEL_ARENA_PART = 8
 
 class StateFullError(MemoryError):
     """An entity's state has reached its bound."""
+
+    def __init__(self, entity: str, keys: int) -> None:
+        super().__init__(
+            f"entity {entity!r}: its state has reached the bound of memory_bytes_max with {keys} keys; raise it, "
+            f"shorten spans, take fewer panes, or add processes"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,21 @@ class EntityPlan:
         return 1 + len(self.exact) + (1 if self.ordered else 0)
 
 
+def lateness_ms(spec: EntitySpec, windows: dict[str, FeatureSpec], shared: bool) -> int:
+    """How much older than its entity's newest an event may be and still be answered in full.
+
+    Several partitions may be apart by the shortest delay: no window has asked for such an event yet.
+    """
+    if not shared:
+        return spec.lateness
+    return max(spec.lateness, min((window.delay for window in windows.values()), default=0))
+
+
 def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
     """Tables for one entity of a checked catalog."""
     spec, schema = catalog.entities[name], catalog.decided.schema_
     columns = {feature: number for number, feature in enumerate(catalog.features)}
-    windows = {key: f for key, f in catalog.features.items() if f.entity == name}
+    windows = catalog.windows_over(name)
     shared = spec.key != catalog.decided.key
     fields = sorted({schema.index(f.field) for f in windows.values() if f.field is not None})
     types = [schema.fields[schema.names[field]].code for field in fields]
@@ -90,7 +106,7 @@ def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
     scans = False
     for number, (feature, spec_) in enumerate(windows.items()):
         assert spec_.aggregate is not None
-        table[number, OP] = _OPS[spec_.aggregate]
+        table[number, OP] = OPS[spec_.aggregate]
         field = fields.index(schema.index(spec_.field)) if spec_.field is not None else 0
         table[number, FIELD] = field
         table[number, FROM_AGE] = ages.index(spec_.delay + (spec_.span or 0))
@@ -99,8 +115,7 @@ def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
         table[number, HALF_LIFE] = spec_.half_life or 1
         summed = spec_.aggregate in (Aggregate.SUM, Aggregate.MEAN) and exact[field]
         scans = scans or not (spec_.aggregate in _ORDER_FREE or summed)
-    delays = [f.delay for f in windows.values()]
-    lateness_ms = max(spec.lateness, min(delays, default=0)) if shared else spec.lateness
+    late_ms = lateness_ms(spec, windows, shared)
     label_plan = (0, 0, 0, 0)
     if spec.labels is not None:
         source = catalog.inputs[spec.labels.input]
@@ -112,8 +127,8 @@ def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
         keys_expected=spec.keys_expected,
         key_column=schema.index(spec.key),
         time_column=schema.index(catalog.decided.event_time),
-        lateness_ms=lateness_ms,
-        keep_ms=max(ages) + lateness_ms,
+        lateness_ms=late_ms,
+        keep_ms=max(ages) + late_ms,
         ordered=shared and scans,
         ages_ms=np.array(ages, np.int64),
         field_columns=np.array(fields, np.int64),
@@ -250,10 +265,7 @@ class EntityState:
             more = np.zeros((self._keys.capacity - len(self._records), self.plan.record_words), np.int64)
             self._records = np.concatenate((self._records, more))
         elif self._counts[OUT_OF_MEMORY]:
-            raise StateFullError(
-                f"entity {self.plan.name!r}: its state has reached the bound of memory_bytes_max with "
-                f"{self._keys.count} keys; raise it, shorten spans, or add processes"
-            )
+            raise StateFullError(self.plan.name, self._keys.count)
         else:
             self._keys.grow_text()
         return stopped

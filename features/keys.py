@@ -12,6 +12,8 @@ from features.schema import NUMBER
 
 _NUMBER = NUMBER
 _TEXT_BYTES_PER_KEY = 24
+TABLE_BYTES_A_KEY = 8 + 4 + 2 * 4
+"""What a full table takes for each of its keys, the bytes of string keys aside."""
 FULL = -2
 ABSENT = -1
 

@@ -13,6 +13,7 @@ from features.columns import Columns
 from features.entity import EntityPlan, EntityState, plan_entity
 from features.expression import Program, column_scales, compile_expression, run_program
 from features.kernel import kernel
+from features.paned import PanedPlan, PanedState, plan_paned
 
 MEMORY_BYTES_MAX = 16 << 30
 _ONE_SLICE = 0
@@ -66,7 +67,10 @@ class FeatureSet:
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
         self.names: tuple[str, ...] = tuple(catalog.features)
-        self.entities: tuple[EntityPlan, ...] = tuple(plan_entity(name, catalog) for name in catalog.entities)
+        self.entities: tuple[EntityPlan | PanedPlan, ...] = tuple(
+            plan_entity(name, catalog) if spec.panes is None else plan_paned(name, catalog)
+            for name, spec in catalog.entities.items()
+        )
         self.scales = column_scales(catalog.decided.schema_)
         schema = catalog.decided.schema_
         self.programs: list[tuple[Program, int]] = []
@@ -90,6 +94,10 @@ class FeatureSet:
         return FeatureState(self, memory_bytes_max)
 
 
+def _empty(plan: EntityPlan | PanedPlan, bytes_max: int) -> EntityState | PanedState:
+    return PanedState(plan, bytes_max) if isinstance(plan, PanedPlan) else EntityState(plan, bytes_max)
+
+
 class FeatureState:
     """All windows that a process keeps. One thread calls everything.
 
@@ -100,8 +108,8 @@ class FeatureState:
     def __init__(self, features: FeatureSet, memory_bytes_max: int) -> None:
         self._features = features
         self._bytes_max = memory_bytes_max
-        self._global = {plan.name: EntityState(plan, memory_bytes_max) for plan in features.entities if plan.shared}
-        self._local: dict[int, dict[str, EntityState]] = {}
+        self._global = {plan.name: _empty(plan, memory_bytes_max) for plan in features.entities if plan.shared}
+        self._local: dict[int, dict[str, EntityState | PanedState]] = {}
         self._deciding = features.catalog.deciding_input
 
     def apply(
@@ -144,11 +152,13 @@ class FeatureState:
     def _apply_labels(self, input_name: str, columns: Columns, rows: NDArray[np.int32]) -> Applied:
         disordered = 0
         for plan in self._features.entities:
-            if plan.label_input != input_name:
+            if isinstance(plan, PanedPlan) or plan.label_input != input_name:
                 continue
             if not plan.shared:
                 raise NotImplementedError(f"labels on entity {plan.name!r}, which is the topic's key")
-            disordered += self._global[plan.name].apply_labels(columns, rows)
+            state = self._global[plan.name]
+            assert isinstance(state, EntityState)
+            disordered += state.apply_labels(columns, rows)
         return Applied(0, disordered)
 
     def _write_stateless(self, columns: Columns, rows: NDArray[np.int32], out64: NDArray[np.float64]) -> None:
@@ -163,10 +173,10 @@ class FeatureState:
                 arguments.append(raw)
             out64[rows, call.column] = [call.function(*cells) for cells in zip(*arguments, strict=True)]
 
-    def _slice(self, slice_id: int) -> dict[str, EntityState]:
+    def _slice(self, slice_id: int) -> dict[str, EntityState | PanedState]:
         if slice_id not in self._local:
             self._local[slice_id] = {
-                plan.name: EntityState(plan, self._bytes_max) for plan in self._features.entities if not plan.shared
+                plan.name: _empty(plan, self._bytes_max) for plan in self._features.entities if not plan.shared
             }
         return self._local[slice_id]
 
@@ -186,7 +196,7 @@ class FeatureState:
         """Memory in use, by entity."""
         return {name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()}
 
-    def _by_entity(self) -> dict[str, list[EntityState]]:
+    def _by_entity(self) -> dict[str, list[EntityState | PanedState]]:
         found = {name: [state] for name, state in self._global.items()}
         for states in self._local.values():
             for name, state in states.items():

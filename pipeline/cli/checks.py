@@ -6,14 +6,24 @@ from pipeline.config.problems import ConfigError, Problem
 
 
 def check_features(config: PipelineConfig) -> str:
-    """Plan every feature, importing the functions that are named. Raises ConfigError; returns what there is."""
+    """Plan every feature, importing the functions that are named. Raises ConfigError; returns what there is.
+
+    Of a paned entity that is what a key costs.
+    """
+    from features.duration import in_words
+    from features.paned import PanedPlan
     from features.state import FeatureSet
 
     try:
         features = FeatureSet(config.catalog)
     except ValueError as error:
         raise ConfigError("", [Problem("", str(error))]) from None
-    return f"{len(features.names)} features, windows over {len(features.entities)} entities"
+    found = [f"{len(features.names)} features, windows over {len(features.entities)} entities"]
+    for plan in features.entities:
+        if isinstance(plan, PanedPlan):
+            width = in_words(plan.ring.width_ms)
+            found.append(f"{plan.name} in {plan.ring.panes} panes of {width}, {plan.bytes_a_key} bytes a key")
+    return "; ".join(found)
 
 
 def check_models(config: PipelineConfig) -> str:

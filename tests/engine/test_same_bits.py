@@ -24,16 +24,16 @@ def backfilled(table: pa.Table, config: object) -> dict[str, dict[str, float]]:
     return {str(row["transaction_id"]): {name: row[name] for name in names} for row in rows}
 
 
-@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize(("partitions", "more"), [(1, ()), (4, ()), (4, ("entities.customer.panes=60",))])
 def test_replayed_features_are_the_backfilled_ones(
-    embedded: Callable[[dict[str, int]], str], partitions: int
+    embedded: Callable[[dict[str, int]], str], partitions: int, more: tuple[str, ...]
 ) -> None:
     table = simulated_table(POPULATION, 45, START_MS)
     bootstrap = embedded({"transactions": partitions, "labels": 2, "decisions": 2, "dead-letters": 1, "metrics": 1})
     send(bootstrap, "transactions", transaction_records(table), partitions)
     labels = labels_of(table)
     send(bootstrap, "labels", label_records(labels))
-    config = configured(bootstrap, "pipeline.mode=replay", "publish.features=true")
+    config = configured(bootstrap, "pipeline.mode=replay", "publish.features=true", *more)
     summary = run_until(config, table.num_rows + labels.num_rows + 1)
     assert summary.totals.outcomes["scored"] == table.num_rows
     assert summary.totals.outcomes["absorbed"] == labels.num_rows > 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.cli.checks import check_features
 from pipeline.config.load import Loaded, find, load, shipped
 from pipeline.config.problems import ConfigError
 from pipeline.config.show import as_json, as_toml
@@ -32,6 +33,11 @@ def test_the_handbooks_fifteen_inputs_are_the_default_feature_set() -> None:
     assert len(loaded().config.catalog.features) == 15
 
 
+def test_what_a_key_of_a_paned_entity_costs_is_stated() -> None:
+    told = check_features(loaded("entities.customer.panes=30").config)
+    assert told == "15 features, windows over 2 entities; customer in 31 panes of 1d, 540 bytes a key"
+
+
 def test_a_configuration_is_frozen() -> None:
     config = loaded().config
     with pytest.raises(ValueError, match="frozen"):
@@ -56,6 +62,14 @@ def test_a_configuration_is_frozen() -> None:
         ("topics.metrics=a b", "topics.metrics: found 'a b'"),
         ("entities.customer.lateness=1x", "found '1x', expected a duration such as"),
         ("entities.customer.lateness=3600", "found 3600, expected a duration such as"),
+        ("entities.customer.panes=0", "found 0, but it should be greater than or equal to 2"),
+        ("entities.customer.panes=30.0", "found 30.0, expected a whole number"),
+        ("entities.customer.panes=31", "entities.customer.panes: found 31, which does not cut the spans"),
+        (
+            "entities.customer.panes=31",
+            "(1d, 7d, 30d) into whole panes; expected 30 (panes of 1d) or 60 (panes of 12h)",
+        ),
+        ("entities.terminal.panes=37", "features.terminal_risk_1d.aggregate: found \"risk\" over entity 'terminal'"),
         ("features.amount.expresion=amount", 'unknown key, did you mean "expression"?'),
         ("features.amount.expression=amuont", "features.amount: 'amuont' is not declared, did you mean 'amount'?"),
         ("features.night={ call = 3 }", "features.night.call: found 3, expected a string"),
