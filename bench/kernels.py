@@ -31,9 +31,9 @@ def fields() -> dict[str, Any]:
     }
 
 
-def catalog_of(features: dict[str, Any], keys: int) -> Catalog:
+def catalog_of(features: dict[str, Any], keys: int, panes: int | None = None) -> Catalog:
     spec = {"topic": "e", "role": "decide", "id": "id", "key": "k", "event_time": "t", "fields": fields()}
-    entity = {"key": "k", "lateness": "1h", "keys_expected": keys}
+    entity = {"key": "k", "lateness": "1h", "keys_expected": keys, "panes": panes}
     return Catalog.model_validate({"inputs": {"e": spec}, "entities": {"k": entity}, "features": features})
 
 
@@ -52,7 +52,10 @@ KINDS = {
     "ewma": window("ewma", "x", half_life="7d"),
     "time since last": window("time_since_last"),
     "count, delayed": window("count", delay="7d"),
+    "mean, 30 panes": window("mean", "x"),
+    "min, 30 panes": window("min", "x"),
 }
+PANES = {kind: 30 for kind in KINDS if kind.endswith("30 panes")}
 
 
 def events_of(catalog: Catalog, keys: int, events: int) -> Columns:
@@ -84,11 +87,11 @@ def ns_an_event(catalog: Catalog, columns: Columns, events: int) -> float:
     return (time.perf_counter_ns() - started) / counted
 
 
-def bytes_a_key(keys: int) -> dict[str, float]:
+def bytes_a_key(keys: int, *assignments: str) -> dict[str, float]:
     """The default fraud set with so many customers of 58 events each, fed in rounds; by its own account and RSS."""
     import psutil
 
-    catalog = load("fraud", environ=os.environ).config.catalog
+    catalog = load("fraud", environ=os.environ, assignments=assignments).config.catalog
     schema = catalog.decided.schema_
     before = psutil.Process().memory_info().rss
     state = FeatureSet(catalog).new_state(16 << 30)
@@ -138,10 +141,12 @@ def main() -> None:
     for kind, features in KINDS.items():
         measured[kind] = {}
         for keys in KEYS:
-            catalog = catalog_of(features, keys)
+            catalog = catalog_of(features, keys, PANES.get(kind))
             measured[kind][str(keys)] = ns_an_event(catalog, events_of(catalog, keys, EVENTS), EVENTS)
         print(f"{kind:16}", {keys: round(ns) for keys, ns in measured[kind].items()}, flush=True)
     memory = bytes_a_key(arguments.customers)
+    paned = bytes_a_key(arguments.customers, "entities.customer.panes=30")
+    memory["customer_bytes_a_key_30_panes"] = paned["customer_bytes_a_key"]
     print("\n", memory)
     save("kernels", {"ns_an_event": measured, "memory": memory})
     plot(measured)
