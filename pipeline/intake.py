@@ -54,6 +54,36 @@ class IntakeLimits:
     value_bytes_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Chunks whose slots follow one another: decoded as one, since a call costs the same for one row as for many."""
+
+    chunks: list[Chunk]
+
+    @property
+    def first(self) -> int:
+        return self.chunks[0].first
+
+    @property
+    def stop(self) -> int:
+        return self.chunks[-1].first + self.chunks[-1].rows
+
+    @property
+    def rows(self) -> int:
+        return self.stop - self.first
+
+
+def _runs(chunks: Sequence[Chunk]) -> list[_Run]:
+    """Chunks in claim order, parted where the ring of slots wrapped."""
+    runs: list[_Run] = []
+    for chunk in chunks:
+        if runs and chunk.first == runs[-1].stop:
+            runs[-1].chunks.append(chunk)
+        else:
+            runs.append(_Run([chunk]))
+    return runs
+
+
 class Intake:
     """Reads the deciding input's lanes into `rows` and `columns`, whose slots are the same.
 
@@ -101,7 +131,7 @@ class Intake:
             return []
         self._turn = (self._turn + 1) % len(lanes)
         left = self._limits.poll_rows_max
-        rejected: list[Rejected] = []
+        chunks: list[Chunk] = []
         for lane in (*lanes[self._turn :], *lanes[: self._turn]):
             rows_max = min(left, self._in_flight.room())
             if rows_max == 0:
@@ -109,69 +139,72 @@ class Intake:
             messages = lane.read(rows_max)
             if messages.count:
                 left -= messages.count
-                rejected += self.take(lane.key, messages, clock)
-        return rejected
+                chunks.append(self._claim(lane.key, messages))
+        return [item for run in _runs(chunks) for item in self._make_rows(run, clock)]
 
-    def take(self, partition: Any, messages: Messages, clock: SystemClock) -> list[Rejected]:
-        """Make rows of one read: claimed, decoded, given features and offered. Returns the bad records."""
-        rows, now = messages.count, clock.instant()
-        chunk = self._in_flight.open(partition, messages, rows, messages.next_offset)
-        first = chunk.first
+    def _claim(self, partition: Any, messages: Messages) -> Chunk:
+        """Slots for one read's records, and where their bytes lie."""
+        chunk = self._in_flight.open(partition, messages, messages.count, messages.next_offset)
+        rows = self._rows
         messages.extract(
-            first,
+            chunk.first,
             self._payload_address,
             self._payload_length,
-            self._rows.key_address,
-            self._rows.key_length,
-            self._rows.offset,
-            self._rows.timestamp_ms,
+            rows.key_address,
+            rows.key_length,
+            rows.offset,
+            rows.timestamp_ms,
         )
+        return chunk
+
+    def _make_rows(self, run: "_Run", clock: SystemClock) -> list[Rejected]:
+        """Make rows of what was claimed: decoded, given features and offered. Returns the bad records."""
+        now = clock.instant()
         set_deadlines(
             self._rows.timestamp_ms,
             self._rows.arrival_ns,
             self._rows.deadline_ns,
-            first,
-            rows,
+            run.first,
+            run.rows,
             now.mono_ns,
             now.wall_ms,
             self._limits.budget_ms * NS_PER_MS,
         )
         if self._limits.deadline_header:
-            self._own_deadlines(messages, first, now)
-        self.counts.read += rows
-        good, rejected = self._decode(chunk, messages, now)
-        self._apply(chunk, good)
-        self._rows.features_ns[first : first + rows] = clock.now_ns() - now.mono_ns
-        self._offer(chunk, good)
+            for chunk in run.chunks:
+                self._own_deadlines(chunk, now)
+        self.counts.read += run.rows
+        good, rejected = self._decode(run, now)
+        for chunk in run.chunks:
+            start, stop = np.searchsorted(good, (chunk.first, chunk.first + chunk.rows))
+            self._apply(chunk, good[start:stop])
+        self._rows.features_ns[run.first : run.stop] = clock.now_ns() - now.mono_ns
+        self._offer(run, good)
         return rejected
 
-    def _own_deadlines(self, messages: Messages, first: int, now: Instant) -> None:
+    def _own_deadlines(self, chunk: Chunk, now: Instant) -> None:
         """Headers cost a look into each record, so they are read only where the configuration names one."""
         name = self._limits.deadline_header
-        texts = [dict(record_at(int(pointer)).headers).get(name) for pointer in messages.pointers]
+        texts = [dict(record_at(int(pointer)).headers).get(name) for pointer in chunk.messages.pointers]
         self.counts.unreadable_deadlines += own_deadlines(
             self._rows.deadline_ns,
-            first,
+            chunk.first,
             texts,
             now.mono_ns,
             now.wall_ms,
             self._limits.budget_ms_max * NS_PER_MS,
         )
 
-    def _decode(self, chunk: Chunk, messages: Messages, now: Instant) -> tuple[NDArray[np.int32], list[Rejected]]:
-        first, n = chunk.first, chunk.rows
+    def _decode(self, run: "_Run", now: Instant) -> tuple[NDArray[np.int32], list[Rejected]]:
+        first, n = run.first, run.rows
         decoded = self._decoder.decode(
-            self._payload_address[first : first + n],
-            self._payload_length[first : first + n],
-            self.columns,
-            first,
-            n,
+            self._payload_address[first : run.stop], self._payload_length[first : run.stop], self.columns, first, n
         )
-        chunk.keep = decoded.keep
+        # The run's last chunk is the last to be freed, so what strings point to outlives all of its rows.
+        run.chunks[-1].keep = decoded.keep
         rejects = list(decoded.rejects)
         status = decoded.status
-        stop = first + n
-        self._rows.event_time_ms[first:stop] = self.columns.value[self._event_time, first:stop]
+        self._rows.event_time_ms[first : run.stop] = self.columns.value[self._event_time, first : run.stop]
         future = self._future[:n]
         if mark_future(
             self._rows.event_time_ms,
@@ -186,7 +219,8 @@ class Intake:
             rejects += [self._future_reject(first, int(row)) for row in ahead]
             status = np.where((future == 1) & (status == GOOD), np.int8(1), status)
         rejected = [
-            Rejected(first + reject.index, reject, int(messages.pointers[reject.index])) for reject in rejects
+            Rejected(first + reject.index, reject, self._in_flight.pointer_of(first + reject.index))
+            for reject in rejects
         ]
         return (np.flatnonzero(status == GOOD) + first).astype(np.int32), rejected
 
@@ -228,14 +262,14 @@ class Intake:
         """The partition is another process's now: its own entities' state goes with it."""
         self._state.drop_slice(partition.partition)
 
-    def _offer(self, chunk: Chunk, good: NDArray[np.int32]) -> None:
+    def _offer(self, run: "_Run", good: NDArray[np.int32]) -> None:
         rows, columns = self._rows, self.columns
-        run = slice(chunk.first, chunk.first + chunk.rows)
-        rows.id_value[run] = columns.value[self._id, run]
-        rows.id_length[run] = columns.length[self._id, run]
+        slots = slice(run.first, run.stop)
+        rows.id_value[slots] = columns.value[self._id, slots]
+        rows.id_length[slots] = columns.length[self._id, slots]
         if self._priority is not None:
-            rows.priority[run] = columns.value[self._priority, run]
-        rows.outcome[run] = Outcome.PENDING
+            rows.priority[slots] = columns.value[self._priority, slots]
+        rows.outcome[slots] = Outcome.PENDING
         differs = key_disagreements(columns, self._key, good, rows.key_address, rows.key_length)
         self.counts.key_disagreements += int(differs.sum())
         self._batcher.offer(good)
