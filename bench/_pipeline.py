@@ -39,7 +39,8 @@ def profiled(assembly: Assembly) -> Counter[str]:
     intake, outlet = assembly.intake, assembly.outlet
     timed(intake._decoder, "decode", "decode", spent)
     timed(intake._state, "apply", "features", spent)
-    timed(intake, "take", "claim, extract, offer", spent)
+    timed(intake, "_claim", "claim, extract", spent)
+    timed(intake, "_make_rows", "deadlines, offer", spent)
     timed(intake, "poll", "consume", spent)
     timed(assembly.batcher, "poll", "batch", spent)
     for tier in assembly.scorer._runner._tiers:  # type: ignore[attr-defined]

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from onnx import ModelProto
 
 from features.backfill import backfill
 from features.catalog import Catalog
@@ -16,6 +17,7 @@ from models.manifest import Manifest, ModelError, Trained, write_manifest
 from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
 from models.session import CPU, ModelSession
 from models.train.evaluate import Quality, Split, evaluate
+from models.train.onnx_dense import trees_to_dense_onnx
 from models.train.onnx_trees import INPUT, OUTPUT, trees_to_onnx
 
 MS_PER_DAY = 86_400_000
@@ -115,10 +117,15 @@ class Recipe:
     version: str
     settings: dict[str, Any]
     trees: int
+    layout: Callable[[dict[str, Any], int], ModelProto]
     thresholds: tuple[float, ...] = (0.3, 0.8)
 
 
-RECIPES = (Recipe("fraud-gbt", "1", GBT, GBT_TREES), Recipe("fraud-lite", "1", LITE, LITE_TREES))
+RECIPES = (
+    Recipe("fraud-gbt", "1", GBT, GBT_TREES, trees_to_dense_onnx),
+    Recipe("fraud-lite", "1", LITE, LITE_TREES, trees_to_onnx),
+)
+"""A hundred trees are dearer to walk than to unroll; ten are cheap to walk, and run in small batches."""
 
 
 def register(
@@ -133,7 +140,7 @@ def register(
     folder = repository.folder / recipe.name / recipe.version
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
-    path.write_bytes(trees_to_onnx(booster.dump_model(), len(examples.names)).SerializeToString())
+    path.write_bytes(recipe.layout(booster.dump_model(), len(examples.names)).SerializeToString())
     manifest = Manifest(
         name=recipe.name,
         version=recipe.version,

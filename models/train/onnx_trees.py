@@ -40,7 +40,7 @@ class _Nodes:
         leaf = "leaf_value" in node
         self.mode.append("LEAF" if leaf else "BRANCH_LEQ")
         self.feature.append(0 if leaf else int(node["split_feature"]))
-        self.value.append(0.0 if leaf else _float32_at_most(float(node["threshold"])))
+        self.value.append(0.0 if leaf else float32_at_most(float(node["threshold"])))
         self.left.append(0)
         self.right.append(0)
         if leaf:
@@ -55,7 +55,7 @@ class _Nodes:
         return number
 
 
-def _float32_at_most(threshold: float) -> float:
+def float32_at_most(threshold: float) -> float:
     """The largest float32 not above a threshold: float32 inputs then fall on the same side as in float64."""
     rounded = np.float32(threshold)
     return float(np.nextafter(rounded, np.float32(-np.inf)) if float(rounded) > threshold else rounded)

@@ -82,7 +82,7 @@ def test_a_configuration_is_frozen() -> None:
         ("tiers.primry.model=x", "tiers has no entry 'primry'; there are primary, lite"),
         ("tiers.primary.providers=CUDAExecutionProvider", "expected a list"),
         ("engine.buckets=[8, 1]", "buckets: expected rising sizes, found [8, 1]"),
-        ("engine.rows_max=100", "expected at least twice poll_rows_max (1024), found 100"),
+        ("engine.rows_max=100", "expected at least twice poll_rows_max (2048), found 100"),
         ("kafka.enable.auto.commit=true", '"enable.auto.commit" cannot be set: offsets are committed when'),
         ("kafka.group.id=", '"group.id" is missing'),
         ("models.foldr=x", 'models.foldr: unknown key, did you mean "folder"?'),
