@@ -10,7 +10,7 @@ import numpy as np
 
 from features.aggregates import COLUMN, OP, TIME_SINCE_LAST, answer_windows
 from features.kernel import kernel
-from features.keys import ABSENT, FULL, find_key
+from features.keys import ABSENT, FULL, find_key, find_key_from, first_place
 from features.labels import put_label
 from features.memory import load_u8, load_word, prefetch
 from features.schema import NUMBER
@@ -76,15 +76,26 @@ def _find_block(
     """
     stop = min(first + BLOCK, len(rows))
     for index in range(first, stop):
+        place = first_place(value[key_column, rows[index]], length[key_column, rows[index]], table, key_meta)
+        prefetch(table.ctypes.data + place * table.itemsize, 0)
+        found[index - first] = place
+    for index in range(first, stop):
+        guess = max(table[found[index - first]], 0)
+        prefetch(keys.ctypes.data + guess * keys.itemsize, 0)
+        prefetch(lengths.ctypes.data + guess * lengths.itemsize, 0)
+        record = records.ctypes.data + guess * records.shape[1] * 8
+        prefetch(record, 0)
+        prefetch(record, CACHE_LINE_WORDS)
+    for index in range(first, stop):
         row, known = rows[index], key_meta[0]
-        key = find_key(value[key_column, row], length[key_column, row], update, table, keys, lengths, text, key_meta)
+        text_or_number, bytes_of = value[key_column, row], length[key_column, row]
+        place = found[index - first]
+        key = find_key_from(place, text_or_number, bytes_of, update, table, keys, lengths, text, key_meta)
         if key == FULL:
             return index
         found[index - first] = 0
         if key != ABSENT:
             found[index - first] = _record_of(key, known, records)
-            prefetch(found[index - first], 0)
-            prefetch(found[index - first], CACHE_LINE_WORDS)
     return stop
 
 

@@ -38,14 +38,28 @@ def _hash(value: int, length: int, seed: int) -> Any:
 
 
 @kernel()
+def first_place(value: int, length: int, table: Any, meta: Any) -> int:
+    """Where in `table` the search for a key begins."""
+    return int(_hash(value, length, meta[2]) & (len(table) - 1))
+
+
+@kernel()
 def find_key(value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any) -> Any:
+    """As `find_key_from`, beginning where a search begins."""
+    place = first_place(value, length, table, meta)
+    return find_key_from(place, value, length, add, table, keys, lengths, text, meta)
+
+
+@kernel()
+def find_key_from(
+    place: int, value: int, length: int, add: bool, table: Any, keys: Any, lengths: Any, text: Any, meta: Any
+) -> Any:
     """The index of a key, ABSENT when it is not there and `add` is false, FULL when there is no room for it.
 
     table: int32[power of two], -1 where empty. keys: int64[capacity], an integer key or where its bytes begin
     in `text` (uint8); lengths: int32[capacity]. meta: [keys, bytes of text, seed].
     """
     mask = len(table) - 1
-    place = _hash(value, length, meta[2]) & mask
     while table[place] >= 0:
         index = table[place]
         if lengths[index] == length and (

@@ -94,6 +94,16 @@ def call_with_two(typing_context: Any, function: Any, first: Any, second: Any) -
     return types.int64(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic
+def trailing_zeros(typing_context: Any, word: Any) -> Any:
+    """How many of a uint64's lowest bits are 0; 64 of 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
+
+    return types.int64(types.uint64), codegen
+
+
 @kernel(inline=True)
 def load_word(base: int, word: int) -> int:
     """The int64 at a word's index from an address. An address, unlike an array, costs nothing to hand on."""

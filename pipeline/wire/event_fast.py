@@ -120,7 +120,7 @@ def _read_literal(at: int, end: int, table: Any, field: int, row: int, value: An
     return after
 
 
-@kernel()
+@kernel(inline=True)
 def _read_value(at: int, end: int, table: Any, field: int, row: int, value: Any, length: Any) -> int:
     """Read one declared field into its cell; returns the position after it, -1 when the safe path must."""
     if at >= end:
@@ -162,7 +162,7 @@ def _read_value(at: int, end: int, table: Any, field: int, row: int, value: Any,
     return after
 
 
-@kernel()
+@kernel(inline=True)
 def _read_key(
     at: int, end: int, expected: int, strangers: int, tokens: Any, table: Any, unknown: Any
 ) -> tuple[int, int]:
@@ -185,7 +185,7 @@ def _read_key(
     return skip_space(at + 1, end), field
 
 
-@kernel()
+@kernel(inline=True)
 def _complete(seen: int, row: int, table: Any, value: Any, length: Any) -> bool:
     """Make every optional field that was not seen null; False when a required one is missing."""
     for field in range(len(table)):
@@ -197,7 +197,7 @@ def _complete(seen: int, row: int, table: Any, value: Any, length: Any) -> bool:
     return True
 
 
-@kernel()
+@kernel(inline=True)
 def _decode_one(at: int, end: int, row: int, tokens: Any, table: Any, unknown: Any, value: Any, length: Any) -> int:
     fields = len(table)
     seen, expected, strangers = 0, 0, 0
