@@ -22,6 +22,7 @@ from pipeline.kafka.producer import LaneProducer
 from pipeline.kafka.wake import Wake
 
 READ_MAX = 1024
+WARM_S = 2.0
 SAMPLES_A_READ = 8
 FETCH = {"fetch.wait.max.ms": "10", "fetch.queue.backoff.ms": "1"}
 
@@ -43,10 +44,12 @@ def pipeline(stop: threading.Event, bootstrap: str, suffix: str) -> None:
         *(f"inputs.{name}.topic={name}{suffix}" for name in ("transactions", "labels")),
     )
     config = load("fraud", environ=os.environ, assignments=assignments).config
-    cpu, started = [0.0], [0.0]
+    cpu, started, expired = [0.0], [0.0], [0]
 
     def begin(record: Any, _totals: Any) -> None:
-        """Count from the first second that had traffic."""
+        """Count from the first second that had traffic; what expired, after the warm-up."""
+        if started[0] and time.perf_counter() - started[0] > WARM_S:
+            expired[0] += record.outcomes["expired"]
         if sum(record.outcomes.values()) and not started[0]:
             cpu[0], started[0] = time.process_time(), time.perf_counter()
 
@@ -55,6 +58,7 @@ def pipeline(stop: threading.Event, bootstrap: str, suffix: str) -> None:
     total = Histogram.of(summary.totals.histograms["total"])
     say(
         outcomes=summary.totals.outcomes,
+        expired_when_warm=expired[0],
         misses=summary.totals.deadline_misses,
         in_process_us={q: total.quantile(float(q)) for q in ("0.5", "0.99", "0.999")},
         batch_rows=summary.totals.batch_rows,

@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._cluster import delete_topics, make_topics, real_cluster
+from bench._live import WARM_S
 from bench._machine import RESULTS, save
 from pipeline.sim.driver import Load, default_start_ms, drive
 
-WARM_S = 2.0
 SETTLE_S = 3.0
+TRIAL_S = 8.0
 TOPICS = {"transactions": 4, "labels": 2, "decisions": 4, "dead-letters": 1, "metrics": 1, "copies": 4}
 QUANTILES = (0.5, 0.99, 0.999)
 
@@ -85,8 +86,8 @@ def capacity(bootstrap: str, high: float) -> float:
     low = 0.0
     while low == 0.0 or high - low > 0.1 * low:
         rate = (low + high) / 2
-        tried = trial(bootstrap, "pipeline", rate, 6.0)
-        answered = tried["outcomes"]["scored"] > 0.99 * rate * 6.0
+        tried = trial(bootstrap, "pipeline", rate, TRIAL_S)
+        answered = tried["expired_when_warm"] < 0.01 * rate * (TRIAL_S - WARM_S)
         kept = tried["kept_up"] and answered
         print(f"capacity: {rate:10,.0f}/s {'kept up' if kept else 'fell behind'} {tried['ms']}", flush=True)
         low, high = (rate, high) if kept else (low, rate)

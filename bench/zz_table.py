@@ -45,15 +45,20 @@ def kernels(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("one exact window, 10,000 keys", f"{mean:.0f} ns an event"),
         (
             f"state of {memory['customers']:,} customers with 58 events each",
-            f"{memory['customer_bytes_a_key']:,.0f} bytes a customer",
+            f"{memory['customer_bytes_a_key']:,.0f} bytes a customer, "
+            f"{memory['customer_bytes_a_key_30_panes']:,.0f} in 30 panes",
         ),
     ]
+
+
+def start(found: dict[str, Any]) -> list[tuple[str, str]]:
+    return [("start of the process to the first decision, caches warm", f"{found['median']:.1f} s")]
 
 
 def main() -> None:
     rows: list[tuple[str, str]] = []
     machine = ""
-    for name, make in (("end_to_end", throughput), ("latency", latency), ("kernels", kernels)):
+    for name, make in (("end_to_end", throughput), ("latency", latency), ("kernels", kernels), ("start", start)):
         if (found := result(name)) is not None:
             rows += make(found)
             machine = f"{found['machine']['cpu']}, {found['machine']['cores']} cores, the broker on the same machine"
