@@ -125,6 +125,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     with real_cluster() as bootstrap:
+        for way in ("copy", "pipeline"):
+            print(f"warming the broker: {way}", flush=True)
+            trial(bootstrap, way, 5_000.0, TRIAL_S)
         top = arguments.capacity or capacity(bootstrap, arguments.high)
         for rate in sorted({5_000.0, 0.1 * top, 0.5 * top, 0.8 * top}):
             for way in ("copy", "pipeline"):

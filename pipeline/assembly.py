@@ -11,6 +11,7 @@ from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
+from pipeline.delivery_time import DeliveryTime
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
@@ -127,7 +128,8 @@ class Assembly:
             features=features.names if config.publish.features else None,
         )
         source = config.catalog.decided.topic
-        return Outlet(self.producer, encoder, self.rows, self.in_flight, topics, source)
+        delivery_time = DeliveryTime(config.pipeline.budget_ms * NS_PER_MS // 2)
+        return Outlet(self.producer, encoder, self.rows, self.in_flight, topics, source, delivery_time)
 
     def _engine(self) -> Engine:
         return Engine(
@@ -143,7 +145,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
-            poll_interval_us=self.config.engine.poll_interval_us,
+            poll_interval_us=self.config.poll_interval_us,
         )
 
     def _topics(self) -> OutletTopics:

@@ -86,14 +86,18 @@ class Batcher:
         self._sort()
         return int(self._deadline_ns[self._pending[0]])
 
-    def poll(self, now_ns: int, idle_sessions: int, delivery_ns: int = 0) -> Plan:
+    def poll(self, now_ns: int, idle_sessions: int, delivery_ns: int = 0, delivery_promised_ns: int = 0) -> Plan:
         """Take out what must leave now: at most one batch an idle session, and all that cannot be saved.
 
-        `delivery_ns` is the learned time from hand-over to delivery, which a deadline has to leave room for.
+        A deadline has to leave room for the time from hand-over to delivery: the usual one, `delivery_ns`, while
+        every row finds a place in the next batches, since a doubtful row then takes nobody's; the promised one,
+        an upper quantile, while rows compete.
         """
         if not len(self._pending):
             return Plan([], _NO_ROWS)
         self._sort()
+        if len(self._pending) > idle_sessions * self._rows_max:
+            delivery_ns = max(delivery_ns, delivery_promised_ns)
         expired = self._take(self._count_before(now_ns + delivery_ns, self._cheapest_ns()))
         batches: list[Batch] = []
         while len(batches) < idle_sessions and len(self._pending):

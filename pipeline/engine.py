@@ -174,9 +174,10 @@ class Engine:
     def _score(self) -> NDArray[np.int32]:
         """Run what the batcher says until nothing is left for an idle session; returns all rows decided."""
         decided: list[NDArray[np.int32]] = []
+        delivery = self._outlet.delivery_time
         while self._batcher.pending_rows or self._scorer.busy():
             plan = self._batcher.poll(
-                self._clock.now_ns(), self._scorer.idle_sessions(), self._outlet.delivery_time.promised_ns
+                self._clock.now_ns(), self._scorer.idle_sessions(), delivery.typical_ns, delivery.promised_ns
             )
             for batch in plan.batches:
                 self._scorer.submit(batch)

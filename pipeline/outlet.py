@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.clock import Instant
 from pipeline.decode import Reject
+from pipeline.delivery_time import DeliveryTime
 from pipeline.errors import UndeliverableError
 from pipeline.in_flight import InFlight
 from pipeline.intake import Rejected
@@ -35,30 +36,6 @@ class OutletTopics:
     dead_letters: str
 
 
-class DeliveryTime:
-    """The learned time from hand-over to delivery: a running upper quantile, pure.
-
-    A stochastic approximation of the 0.99 quantile (Robbins and Monro, 1951): one step up of 99 parts for each
-    delivery above it, one part down for each below.
-    """
-
-    def __init__(self, seed_ns: int = 5_000_000, step_ns: int = 50_000) -> None:
-        self._quantile_ns = seed_ns
-        self._step_ns = step_ns
-
-    @property
-    def promised_ns(self) -> int:
-        """What deadlines leave room for."""
-        return self._quantile_ns
-
-    def observe(self, slowest_ns: int) -> None:
-        """The slowest of a batch of deliveries took so long."""
-        if slowest_ns > self._quantile_ns:
-            self._quantile_ns += min(99 * self._step_ns, slowest_ns - self._quantile_ns)
-        else:
-            self._quantile_ns = max(0, self._quantile_ns - self._step_ns)
-
-
 class Outlet:
     """Encodes outcomes once and hands them to the producer; settles rows when delivery is reported."""
 
@@ -70,6 +47,7 @@ class Outlet:
         in_flight: InFlight,
         topics: OutletTopics,
         input_topic: str,
+        delivery_time: DeliveryTime,
     ) -> None:
         self._producer = producer
         self._encoder = encoder
@@ -79,7 +57,7 @@ class Outlet:
         self._input_topic = input_topic
         self._unsent: deque[tuple[NDArray[Any], NDArray[np.uint8]]] = deque()
         self._unsent_dead: deque[tuple[DeadRecord, int]] = deque()
-        self.delivery_time = DeliveryTime()
+        self.delivery_time = delivery_time
         self.buried = 0
 
     def blocked(self) -> bool:
@@ -172,7 +150,7 @@ class Outlet:
         good = good[good != NO_OPAQUE]
         slots: NDArray[np.int64] = (good & (DEAD_LETTER_BIT - 1)) - 1
         if len(slots):
-            self.delivery_time.observe(now.mono_ns - int(self._rows.handed_ns[slots].min()))
+            self.delivery_time.observe(slots, self._rows.handed_ns, now.mono_ns)
             self._in_flight.settle(slots)
         return slots
 

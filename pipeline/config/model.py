@@ -39,6 +39,11 @@ class PipelineConfig(Section):
         return Catalog(inputs=self.inputs, entities=self.entities, features=self.features)
 
     @property
+    def poll_interval_us(self) -> int:
+        """The least time between turns while little arrives, in force: at most a tenth of the budget."""
+        return min(self.engine.poll_interval_us, self.pipeline.budget_ms * 100)
+
+    @property
     def topic_names(self) -> tuple[str, ...]:
         """Every topic that is read or written, inputs first."""
         read = tuple(spec.topic for spec in self.inputs.values())

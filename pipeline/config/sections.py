@@ -118,8 +118,9 @@ class EngineSection(Section):
 
     poll_rows_max: Rows = 2048
     """Records taken from the lanes in one turn of the loop."""
-    poll_interval_us: Annotated[StrictInt, Field(ge=0, le=100_000)] = 4000
-    """The least time from one turn of the loop to the next while little arrives: fewer, fuller turns."""
+    poll_interval_us: Annotated[StrictInt, Field(ge=0, le=100_000)] = 5000
+    """The least time from one turn of the loop to the next while little arrives: fewer, fuller turns. A tenth of
+    `pipeline.budget_ms` at most."""
     rows_max: Rows = 32_768
     """Events in flight, from poll to delivery."""
     buckets: Annotated[tuple[Rows, ...], Field(min_length=1)] = (1, 8, 32, 64, 128, 256, 512)

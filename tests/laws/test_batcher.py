@@ -90,3 +90,13 @@ def test_dropped_rows_are_returned_and_never_dispatched():
     assert sorted(dropped.tolist()) == [1, 3]
     plan = batcher.poll(0, idle_sessions=1)
     assert sorted(plan.batches[0].slots.tolist()) == [0, 2]
+
+
+def test_the_promised_delivery_time_counts_only_while_rows_compete():
+    batcher = Batcher(np.full(ROWS_MAX + 1, 200, np.int64), TIERS, ROWS_MAX)
+    batcher.offer(np.array([0], np.int32))
+    alone = batcher.poll(0, 1, delivery_ns=10, delivery_promised_ns=195)
+    assert [batch.slots.tolist() for batch in alone.batches] == [[0]]
+    batcher.offer(np.arange(1, ROWS_MAX + 1, dtype=np.int32))
+    batcher.offer(np.array([0], np.int32))
+    assert len(batcher.poll(0, 1, delivery_ns=10, delivery_promised_ns=195).expired) == ROWS_MAX + 1
