@@ -1,4 +1,4 @@
-"""What deadlines leave room for: the decisions of the last two seconds, one stall neither feared for long nor by all."""
+"""What deadlines leave room for: the last two seconds of deliveries, one stall feared neither long nor by all."""
 
 import numpy as np
 from hypothesis import given, settings
