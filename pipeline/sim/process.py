@@ -9,8 +9,21 @@ _UNBOUNDED = 2**62
 class Hop:
     """One way through Kafka: the sender's linger, then a lognormal transit of this mean and spread."""
 
+    linger_ns: int
+    transit_ns: int
+    sigma: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Both ways through Kafka, as far as no configuration says: the producer's linger is the pipeline's own."""
+
     linger_ns: int = 2_000_000
-    transit_ns: int = 1_250_000
+    """Of whoever sends the events."""
+    fetch_ns: int = 1_250_000
+    """The mean transit of an event to the process."""
+    delivery_ns: int = 1_250_000
+    """The mean transit of a decision until its delivery is reported."""
     sigma: float = 0.7
 
 

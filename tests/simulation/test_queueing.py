@@ -116,7 +116,7 @@ def test_while_little_arrives_turns_are_spaced():
 
 
 def test_nothing_is_a_run_too():
-    trace = exact(Workload.with_budget(np.empty(0, np.int64), S), ProcessModel(fetch=Hop()), {1: 1.0})
+    trace = exact(Workload.with_budget(np.empty(0, np.int64), S), ProcessModel(fetch=Hop(MS, MS, 0.7)), {1: 1.0})
     assert len(trace.outcome) == 0
     assert trace.batches.broken_promises() == 0.0
 
