@@ -7,7 +7,7 @@ cache or to trust.
 import ast
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +91,16 @@ class Program:
     constants: NDArray[np.float64]
 
 
+class Expressible(Protocol):
+    """Where the names of an expression stand for columns; a Schema is one."""
+
+    def index(self, name: str) -> int:
+        """The column of a name. Raises ValueError for one that is not there."""
+        ...
+
+
 class _Compiler:
-    def __init__(self, where: str, expression: str, schema: Schema) -> None:
+    def __init__(self, where: str, expression: str, schema: Expressible) -> None:
         self._where = f"{where}: {expression!r}"
         self._schema = schema
         self.steps: list[tuple[int, int]] = []
@@ -141,7 +149,7 @@ class _Compiler:
         self.emit(op)
 
 
-def compile_expression(where: str, expression: str, schema: Schema) -> Program:
+def compile_expression(where: str, expression: str, schema: Expressible) -> Program:
     """A program over a schema's columns. Raises ValueError that says what is not possible.
 
     Fields are float64 (decimals in their unit: 12.34, not 1234); comparisons give 0.0 or 1.0; `hour` and

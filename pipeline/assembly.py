@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from features.state import FeatureSet
-from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
@@ -24,7 +23,8 @@ from pipeline.outlet import Outlet, OutletTopics
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
-from pipeline.scorer import InlineScorer, Scorer, ThreadScorer, Tier
+from pipeline.scorer import Tier
+from pipeline.scoring import batcher_of, scorer_of
 from pipeline.state_lanes import StateLanes
 from pipeline.telemetry.meter import Meter
 from pipeline.wire.decision import DecisionEncoder
@@ -63,9 +63,8 @@ class Assembly:
         replay = config.pipeline.mode == "replay"
         self.rows = Rows(engine.rows_max, len(features.names))
         self.in_flight = InFlight(self.rows)
-        costs = [tier.cost for tier in tiers]
-        self.batcher = Batcher(self.rows.deadline_ns, costs, max(engine.buckets), deadlines=not replay)
-        self.scorer: Scorer = self._scorer(tiers)
+        self.batcher = batcher_of(config, self.rows, tiers)
+        self.scorer = scorer_of(config, self.rows, tiers, clock, self.wake)
         fallback = config.decide.labels.index(config.decide.fallback)
         self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
         self.positions: dict[Any, int] = {}
@@ -95,9 +94,20 @@ class Assembly:
             poll_rows_max=engine.poll_rows_max,
             future_ms_max=pipeline.future_ms_max,
             value_bytes_max=engine.value_bytes_max,
+            features_published=self.config.publish.features,
         )
         name, spec = self.config.catalog.deciding_input, self.config.catalog.decided
-        return Intake(name, spec, limits, self.rows, self.in_flight, self.batcher, self.state, self.positions)
+        return Intake(
+            name,
+            spec,
+            limits,
+            self.rows,
+            self.in_flight,
+            self.batcher,
+            self.state,
+            self.positions,
+            self.outlet.delivery_time,
+        )
 
     def _replay(self) -> tuple[ReplayGroup, ReplayIntake]:
         """Everything that the topics hold now, from its oldest record."""
@@ -155,12 +165,6 @@ class Assembly:
         self.producer.partition_count(names.dead_letters, timeout_ms)
         self.producer.partition_count(names.metrics, timeout_ms)
         return OutletTopics(names.decisions, partitions, names.dead_letters)
-
-    def _scorer(self, tiers: Sequence[Tier]) -> Scorer:
-        rows_max = max(self.config.engine.buckets)
-        if self.config.engine.session == "inline":
-            return InlineScorer(self.rows, tiers, rows_max, self.clock.now_ns)
-        return ThreadScorer(self.rows, tiers, rows_max, self.clock.now_ns, self.wake.ring)
 
     def _consumer_settings(self) -> dict[str, str]:
         """An offset that is lost is an error that is named, never a silent jump to either end."""

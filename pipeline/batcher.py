@@ -1,145 +1,243 @@
 """Which rows run next, in which tier, and which can no longer make it. Pure: time comes as an argument."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-NEVER_NS = 2**62
+from pipeline.admission import LEVELS, admit, levels_of
+from pipeline.batch import AT_ONCE, NEVER_NS, NO_ROWS, Batch, Delivery, Plan, TierCost
+from pipeline.pending import Pending
 
-
-class TierCost(Protocol):
-    """What the batcher asks of a tier's cost model."""
-
-    def promised_ns(self, rows: int) -> int:
-        """How long a run of so many rows takes, as an upper quantile."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Rows to be scored together. `slots` is the receiver's to keep."""
-
-    tier: int
-    slots: NDArray[np.int32]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What `poll` decided: batches for the sessions that are idle, and rows past saving."""
-
-    batches: list[Batch]
-    expired: NDArray[np.int32]
-
-
-_NO_ROWS = np.empty(0, np.int32)
+HORIZON_ROWS = 4096
+"""So many rows, by deadline, are weighed against each other; those behind them are not urgent."""
+CALM = 1.25
+"""Overload is over when the rows would be served in time though every run took so much longer."""
+WAKE_NS = 2_000_000
+"""With objective `cost`, how long before the last moment a batch leaves: what a turn of the loop may take."""
+Objective = Literal["latency", "cost"]
 
 
 class Batcher:
-    """Earliest deadline first over all pending rows; an idle session never waits for company.
+    """Earliest deadline first while all can be served; when not, the least valuable rows lose the better tier.
 
-    `deadline_ns` is the rows' own array: entries of offered slots must not change until they are dispatched.
-    `tiers` are ordered best first. With `deadlines` off (replay) nothing is ever degraded or expired and
-    rows run in the order offered. Every offered slot leaves exactly once: in a batch, in `expired`, or by
-    `drop`.
+    `deadline_ns` and `priority` are the rows' own arrays: entries of offered slots must not change until they are
+    dispatched. `tiers` are ordered best first; the last may be None: one that needs no session (a rule). At most
+    `sessions` batches that need one are in flight: each is told back by `complete`. `buckets` are the sizes that are
+    weighed for the best rate; the last is the largest batch.
+
+    Objective `latency`: an idle session never waits for company. `cost`: it waits until a batch of the least cost a
+    row is full, or the first deadline forces it. With `deadlines` off (replay) nothing is ever degraded or expired
+    and rows run in the order offered. Every offered slot leaves exactly once: in a batch, in `expired`, or by `drop`.
     """
 
     def __init__(
         self,
         deadline_ns: NDArray[np.int64],
-        tiers: Sequence[TierCost],
-        rows_max: int,
+        priority: NDArray[np.float64],
+        tiers: Sequence[TierCost | None],
+        buckets: Sequence[int],
         *,
+        sessions: int = 1,
+        objective: Objective = "latency",
         deadlines: bool = True,
     ) -> None:
-        self._deadline_ns = deadline_ns
-        self._tiers = tiers
-        self._rows_max = rows_max
+        self._pending = Pending(deadline_ns, ordered=deadlines)
+        self._priority = priority
+        self._level: NDArray[np.int64] = np.zeros(len(priority), np.int64)
+        self._scored = [tier for tier in tiers if tier is not None]
+        self._rule = len(tiers) - 1 if tiers[-1] is None else None
+        self._buckets = tuple(buckets)
+        self._sizes = self._buckets if self._buckets[0] == 1 else (1, *self._buckets)
+        self._sessions = sessions
+        self._objective = objective
         self._deadlines = deadlines
-        self._pending: NDArray[np.int32] = _NO_ROWS
-        self._sorted = True
+        self._delivery = AT_ONCE
+        self._running: list[tuple[int, Batch]] = []
+        self._lower_ran = False
+        self._unserved: list[NDArray[np.int32]] = []
+        self._top: NDArray[np.int64] = np.zeros(LEVELS, np.int64)
+        self._horizon = max(HORIZON_ROWS, self._buckets[-1])
+        self._below: NDArray[np.int64] = np.zeros(self._horizon, np.int64)
+        self.overloaded = False
 
     @property
     def pending_rows(self) -> int:
         """Rows offered that have not left yet."""
         return len(self._pending)
 
+    @property
+    def running(self) -> int:
+        """Batches that were dispatched and have not been completed."""
+        return len(self._running)
+
     def offer(self, slots: NDArray[np.int32]) -> None:
         """Take rows in. The array is copied."""
-        if len(slots):
-            self._pending = np.concatenate((self._pending, slots))
-            self._sorted = False
+        self._level[slots] = levels_of(self._priority[slots])
+        self._pending.add(slots)
 
     def drop(self, keep: NDArray[np.bool_]) -> NDArray[np.int32]:
         """Remove the pending rows whose slot is False in `keep` (indexed by slot), and return them."""
-        kept = keep[self._pending]
-        dropped = self._pending[~kept]
-        self._pending = self._pending[kept]
-        return dropped
+        return self._pending.drop(keep)
+
+    def complete(self, batch: Batch) -> None:
+        """The batch has been run; its session is idle. A batch of a rule needs no such word."""
+        self._running = [(end_ns, other) for end_ns, other in self._running if other is not batch]
+
+    def poll(self, now_ns: int, delivery: Delivery = AT_ONCE) -> Plan:
+        """Take out what must leave now: at most one batch an idle session, and all that cannot be saved."""
+        self._pending.settle()
+        self._delivery = delivery
+        if not len(self._pending):
+            return Plan([], NO_ROWS)
+        if not self._deadlines:
+            return Plan(self._in_order(now_ns), NO_ROWS)
+        lost = self._pending.take_first(self._pending.before(self.lost_before_ns(now_ns, delivery)))
+        self._unserved = [self._take_unservable(now_ns)]
+        batches: list[Batch] = []
+        while len(self._pending) and len(self._running) < self._sessions:
+            batch = self._next(now_ns)
+            if batch is None:
+                break
+            self._running.append((now_ns + self._scored[batch.tier].promised_ns(len(batch.slots)), batch))
+            batches.append(batch)
+        if len(self._running) == self._sessions and (self.overloaded or self._rule is not None):
+            self._unserved.append(self._take_unservable(max(now_ns, min(end_ns for end_ns, _ in self._running))))
+        rest = np.concatenate(self._unserved)
+        if self._rule is None:
+            return Plan(batches, np.concatenate((lost, rest)))
+        return Plan([*batches, Batch(self._rule, rest)] if len(rest) else batches, lost)
+
+    def lost_before_ns(self, now_ns: int, delivery: Delivery) -> int:
+        """A row due before this is past saving: no tier, usual delivery included, can answer it in time."""
+        cheapest_ns = 0 if self._rule is not None else self._cheapest_ns()
+        return now_ns + delivery.typical_ns + cheapest_ns
 
     def next_wake_ns(self) -> int:
-        """When `poll` has something to say even if nobody offers: the earliest deadline, or NEVER_NS."""
+        """When `poll` has something to say even if nobody offers and nothing completes, or NEVER_NS."""
+        self._pending.settle()
         if not len(self._pending) or not self._deadlines:
             return NEVER_NS
-        self._sort()
-        return int(self._deadline_ns[self._pending[0]])
-
-    def poll(self, now_ns: int, idle_sessions: int, delivery_ns: int = 0, delivery_promised_ns: int = 0) -> Plan:
-        """Take out what must leave now: at most one batch an idle session, and all that cannot be saved.
-
-        A deadline has to leave room for the time from hand-over to delivery: the usual one, `delivery_ns`, while
-        every row finds a place in the next batches, since a doubtful row then takes nobody's; the promised one,
-        an upper quantile, while rows compete.
-        """
-        if not len(self._pending):
-            return Plan([], _NO_ROWS)
-        self._sort()
-        if len(self._pending) > idle_sessions * self._rows_max:
-            delivery_ns = max(delivery_ns, delivery_promised_ns)
-        expired = self._take(self._count_before(now_ns + delivery_ns, self._cheapest_ns()))
-        batches: list[Batch] = []
-        while len(batches) < idle_sessions and len(self._pending):
-            batches.append(self._next_batch(now_ns + delivery_ns))
-        return Plan(batches, expired)
-
-    def _sort(self) -> None:
-        if self._sorted or not self._deadlines:
-            return
-        order = np.argsort(self._deadline_ns[self._pending], kind="stable")
-        self._pending = self._pending[order]
-        self._sorted = True
+        needed_ns = self._cheapest_ns()
+        if self._objective == "cost" and len(self._running) < self._sessions:
+            needed_ns = self._scored[0].promised_ns(self._cheapest_rows()) + WAKE_NS
+        return int(self._pending.due_ns[0]) - self._room_ns() - needed_ns
 
     def _cheapest_ns(self) -> int:
-        return min(tier.promised_ns(1) for tier in self._tiers)
+        return min(tier.promised_ns(1) for tier in self._scored)
 
-    def _count_before(self, ready_ns: int, cost_ns: int) -> int:
-        """How many of the pending, earliest first, would be late after `cost_ns` more."""
-        if not self._deadlines:
-            return 0
-        return int(np.searchsorted(self._deadline_ns[self._pending], ready_ns + cost_ns, side="left"))
+    def _room_ns(self) -> int:
+        """A doubtful row takes nobody's place while all are served: then the usual delivery time will do."""
+        return self._delivery.promised_ns if self.overloaded else self._delivery.typical_ns
 
-    def _take(self, rows: int) -> NDArray[np.int32]:
-        taken, self._pending = self._pending[:rows], self._pending[rows:]
-        return taken
+    def _take_unservable(self, free_ns: int) -> NDArray[np.int32]:
+        """Rows that no session can serve in time if the first is idle at `free_ns`."""
+        return self._pending.take_first(self._pending.before(free_ns + self._room_ns() + self._cheapest_ns()))
 
-    def _next_batch(self, ready_ns: int) -> Batch:
-        """The best tier that the most urgent row can still make, with as many rows as that tier can serve."""
-        rows_max = min(self._rows_max, len(self._pending))
-        if not self._deadlines:
-            return Batch(0, self._take(rows_max))
-        slack_ns = int(self._deadline_ns[self._pending[0]]) - ready_ns
-        for number, tier in enumerate(self._tiers):
-            rows = rows_max
-            while rows > 1 and tier.promised_ns(rows) > slack_ns:
-                rows //= 2
-            if tier.promised_ns(rows) <= slack_ns:
-                return Batch(number, self._take(self._rows_of_tier(number, rows, ready_ns)))
-        return Batch(len(self._tiers) - 1, self._take(1))
+    def _next(self, now_ns: int) -> Batch | None:
+        """What an idle session runs now; None if it may wait for company."""
+        rows, best = len(self._pending), self._scored[0]
+        if rows <= self._buckets[-1]:
+            slack_ns = int(self._pending.due_ns[0]) - now_ns - self._room_ns()
+            took_ns = best.promised_ns(rows)
+            if took_ns * (CALM if self.overloaded else 1.0) <= slack_ns:
+                self.overloaded = False
+                if self._objective == "cost" and self._can_wait(rows, slack_ns):
+                    return None
+                return Batch(0, self._pending.take_first(rows))
+        return self._weighed(now_ns)
 
-    def _rows_of_tier(self, number: int, rows: int, ready_ns: int) -> int:
-        """Stop before the first row that a better tier could still serve alone."""
-        for better in self._tiers[:number]:
-            rows = min(rows, max(1, self._count_before(ready_ns, better.promised_ns(1))))
-        return rows
+    def _can_wait(self, rows: int, slack_ns: int) -> bool:
+        """Whether more rows may still make the batch cheaper a row, and the first deadline lets them."""
+        cheapest = self._cheapest_rows()
+        return rows < cheapest and slack_ns > self._scored[0].promised_ns(cheapest) + WAKE_NS
+
+    def _cheapest_rows(self) -> int:
+        return min(self._buckets, key=lambda size: self._scored[0].expected_ns(size) / size)
+
+    def _weighed(self, now_ns: int) -> Batch | None:
+        """Not all fit into one run in time: the first rows if the rest can follow, else those worth most."""
+        ready_ns, due_ns, best = now_ns + self._room_ns(), self._pending.due_ns, self._scored[0]
+        rows, first = self._best_size(best, due_ns, ready_ns)
+        if not rows:
+            return self._lower(ready_ns, np.arange(len(due_ns)))
+        took_ns = best.promised_ns(rows)
+        head = self._head(best, due_ns, ready_ns)
+        if head:
+            calm_ns = int(took_ns * CALM) if self.overloaded else took_ns
+            _, left_out = self._admitted(head, ready_ns + best.promised_ns(head), calm_ns, rows)
+            if not left_out:
+                self.overloaded = self._lower_ran = False
+                return Batch(0, self._pending.take_first(head))
+        chosen, left_out = self._admitted(first, ready_ns, took_ns, rows)
+        self.overloaded = bool(head or left_out)
+        if len(self._scored) > 1 and not self._lower_ran:
+            end_ns = ready_ns + took_ns + self._cheapest_ns() if self.overloaded else ready_ns + best.promised_ns(1)
+            urgent = np.setdiff1d(np.arange(self._pending.before(end_ns)), chosen, assume_unique=True)
+            if len(urgent) and (batch := self._lower(ready_ns, urgent)):
+                return batch
+        self._lower_ran = False
+        batch = Batch(0, self._pending.take_at(chosen))
+        if len(self._scored) == 1:
+            # Who is passed over for having too little time left is not scored after those who have more.
+            self._unserved.append(self._pending.take_first(first))
+        return batch
+
+    def _head(self, tier: TierCost, due_ns: NDArray[np.int64], ready_ns: int) -> int:
+        """The most rows, from the first on, of a run that ends by the first one's deadline."""
+        sizes = [min(size, len(due_ns)) for size in self._sizes]
+        return max((size for size in sizes if tier.promised_ns(size) <= due_ns[0] - ready_ns), default=0)
+
+    def _best_size(self, tier: TierCost, due_ns: NDArray[np.int64], ready_ns: int) -> tuple[int, int]:
+        """How many rows a run must have to score the most a second in time, and the first that can be in it."""
+        pending, best_rate, best = len(due_ns), 0.0, (0, 0)
+        for size in self._sizes:
+            size = min(size, pending)
+            first = int(np.searchsorted(due_ns, ready_ns + tier.promised_ns(size)))
+            rows = min(size, pending - first)
+            if rows < size and rows and tier.promised_ns(rows) > due_ns[first] - ready_ns:
+                continue  # fewer rows may take longer: a curve need not rise
+            if rows and (rate := rows / tier.expected_ns(rows)) > best_rate:
+                best_rate, best = rate, (rows, first)
+            if size == pending:
+                break
+        return best
+
+    def _admitted(self, first: int, ready_ns: int, took_ns: int, rows: int) -> tuple[NDArray[np.intp], int]:
+        """The places of the rows to run now, and how many others cannot be served by their deadline."""
+        due_ns = self._pending.due_ns[first : first + self._horizon]
+        if not len(due_ns):
+            return np.empty(0, np.intp), 0
+        level = self._level[self._pending.slots[first : first + self._horizon]]
+        admitted = np.empty(len(due_ns), np.bool_)
+        left_out = admit(
+            due_ns, level, ready_ns, max(1, took_ns), rows * self._sessions, self._top, self._below, admitted
+        )
+        return np.flatnonzero(admitted)[:rows] + first, left_out
+
+    def _lower(self, ready_ns: int, places: NDArray[np.intp]) -> Batch | None:
+        """Rows that cannot wait for the best tier: to the next one that serves them all, or else the most of them.
+
+        None if no lower tier serves any. After it the best tier has its turn, whatever is urgent then.
+        """
+        due_ns = self._pending.due_ns[places]
+        most, found = 0, None
+        for number in range(1, len(self._scored)):
+            rows, first = self._best_size(self._scored[number], due_ns, ready_ns)
+            if rows > most:
+                most, found = rows, (number, places[first : first + rows])
+            if most == len(places):
+                break
+        if found is None:
+            return None
+        self._lower_ran = True
+        return Batch(found[0], self._pending.take_at(found[1]))
+
+    def _in_order(self, now_ns: int) -> list[Batch]:
+        batches = []
+        while len(self._pending) and len(self._running) < self._sessions:
+            batch = Batch(0, self._pending.take_first(self._buckets[-1]))
+            self._running.append((now_ns, batch))
+            batches.append(batch)
+        return batches

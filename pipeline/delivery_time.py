@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.kernel import kernel
+from pipeline.batch import Delivery
 from pipeline.telemetry.histogram import BUCKETS, bucket_of, middle_of
 
 PART_NS = 250_000_000
@@ -24,7 +25,7 @@ def _count(slots: Any, handed_ns: Any, now_ns: int, counts: Any) -> int:
 
 
 class DeliveryTime:
-    """Two quantiles over the decisions delivered in the last two seconds, in ns.
+    """Two quantiles over the decisions delivered in the last two seconds, in ns: `learned`.
 
     `typical_ns` is the median: a row that has less time left than this is lost. `promised_ns` is what all but one in
     a thousand kept, at most `promised_ns_max` while the median is below it, so that one stall of the broker does
@@ -36,8 +37,7 @@ class DeliveryTime:
         self._parts: NDArray[np.int64] = np.zeros((PARTS, BUCKETS), np.int64)
         self._part = 0
         self._refresh_ns = 0
-        self.typical_ns = SEED_NS
-        self.promised_ns = min(SEED_NS, promised_ns_max)
+        self.learned = Delivery(SEED_NS, min(SEED_NS, promised_ns_max))
 
     def observe(self, slots: NDArray[np.int64], handed_ns: NDArray[np.int64], now_ns: int) -> None:
         """The decisions of these slots, handed over at `handed_ns[slot]`, are delivered now."""
@@ -55,6 +55,6 @@ class DeliveryTime:
         total = int(ranks[-1])
         if total:
             middle, upper = np.searchsorted(ranks, (-(-total // 2), int(np.ceil(PROMISED_SHARE * total))))
-            self.typical_ns = int(middle_of(int(middle)) * 1000)
+            typical_ns = int(middle_of(int(middle)) * 1000)
             upper_ns = int(middle_of(int(upper)) * 1000)
-            self.promised_ns = min(upper_ns, max(self._promised_ns_max, self.typical_ns))
+            self.learned = Delivery(typical_ns, min(upper_ns, max(self._promised_ns_max, typical_ns)))

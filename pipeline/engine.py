@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batcher import NEVER_NS, Batcher
+from pipeline.batch import NEVER_NS
+from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.decide import Decider
 from pipeline.drain import Drain
@@ -176,13 +177,12 @@ class Engine:
         decided: list[NDArray[np.int32]] = []
         delivery = self._outlet.delivery_time
         while self._batcher.pending_rows or self._scorer.busy():
-            plan = self._batcher.poll(
-                self._clock.now_ns(), self._scorer.idle_sessions(), delivery.typical_ns, delivery.promised_ns
-            )
+            plan = self._batcher.poll(self._clock.now_ns(), delivery.learned)
             for batch in plan.batches:
                 self._scorer.submit(batch)
             finished = self._scorer.finished()
             for batch in finished:
+                self._batcher.complete(batch)
                 slots = self._in_flight.living(batch.slots)
                 self._decider.scored(slots, batch.tier)
                 self._meter.batch(len(slots), batch.tier)

@@ -14,6 +14,7 @@ from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
 from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
 from pipeline.decode import EventDecoder, Reject, key_disagreements
+from pipeline.delivery_time import DeliveryTime
 from pipeline.in_flight import Chunk, InFlight
 from pipeline.kafka.consumer import Lane
 from pipeline.kafka.messages import Messages, record_at
@@ -52,6 +53,7 @@ class IntakeLimits:
     poll_rows_max: int
     future_ms_max: int
     value_bytes_max: int
+    features_published: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class Intake:
         batcher: Batcher,
         state: FeatureState,
         positions: dict[Any, int],
+        delivery_time: DeliveryTime,
     ) -> None:
         self._name = name
         self._limits = limits
@@ -109,6 +112,7 @@ class Intake:
         self._batcher = batcher
         self._state = state
         self._positions = positions
+        self._delivery_time = delivery_time
         self.columns = Columns(spec.schema_, rows.capacity_rows)
         self._decoder = EventDecoder(spec.schema_, limits.value_bytes_max)
         self._id = spec.schema_.index(spec.id)
@@ -175,9 +179,14 @@ class Intake:
                 self._own_deadlines(chunk, now)
         self.counts.read += run.rows
         good, rejected = self._decode(run, now)
+        lost_before_ns = self._lost_before_ns(now)
         for chunk in run.chunks:
             start, stop = np.searchsorted(good, (chunk.first, chunk.first + chunk.rows))
-            self._apply(chunk, good[start:stop])
+            slots = good[start:stop]
+            lost = int(np.argmax(np.append(self._rows.deadline_ns[slots] >= lost_before_ns, True)))
+            self._apply(chunk, slots[:lost], wanted=False)
+            self._apply(chunk, slots[lost:], wanted=True)
+            self._positions[chunk.partition] = max(self._positions.get(chunk.partition, -1), chunk.span.next_offset)
         self._rows.features_ns[run.first : run.stop] = clock.now_ns() - now.mono_ns
         self._offer(run, good)
         return rejected
@@ -233,7 +242,13 @@ class Intake:
             f"record's timestamp {int(self._rows.timestamp_ms[first + row])}",
         )
 
-    def _apply(self, chunk: Chunk, good: NDArray[np.int32]) -> None:
+    def _lost_before_ns(self, now: Instant) -> int:
+        """Rows due before this will expire: they enter the windows, nobody asks for their features."""
+        if self._limits.features_published:
+            return 0
+        return self._batcher.lost_before_ns(now.mono_ns, self._delivery_time.learned)
+
+    def _apply(self, chunk: Chunk, good: NDArray[np.int32], *, wanted: bool) -> None:
         """Update windows and write features; what the global entities have already is not given them again."""
         taken_up_to = self._positions.get(chunk.partition, -1)
         offsets = self._rows.offset[good]
@@ -251,12 +266,11 @@ class Intake:
                 slice_id=chunk.partition.partition,
                 update_local=True,
                 update_global=update_global,
-                out64=self._rows.features64,
-                out32=self._rows.features32,
+                out64=self._rows.features64 if wanted else None,
+                out32=self._rows.features32 if wanted else None,
             )
             self.counts.late += applied.late
             self.counts.disordered += applied.disordered
-        self._positions[chunk.partition] = max(taken_up_to, chunk.span.next_offset)
 
     def forget(self, partition: Any) -> None:
         """The partition is another process's now: its own entities' state goes with it."""

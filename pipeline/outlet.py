@@ -74,7 +74,7 @@ class Outlet:
             slots,
             now_ns=now.mono_ns,
             now_ms=now.wall_ms,
-            delivery_ns=self.delivery_time.promised_ns,
+            delivery_ns=self.delivery_time.learned.promised_ns,
             partitions=self._topics.decisions_partitions,
         )
         self._send(messages)

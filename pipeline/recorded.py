@@ -12,6 +12,7 @@ from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
 from pipeline.rows import Rows
+from pipeline.scorer import ModelTier
 from pipeline.tables import json_values
 from pipeline.tiers import open_tiers
 
@@ -26,6 +27,7 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
     where `publish.features` asks for them.
     """
     tier = open_tiers(config, tuple(config.features))[0]
+    assert isinstance(tier, ModelTier)
     rows = Rows(BATCH_ROWS, len(config.features))
     decider = Decider(rows, [tier.thresholds], config.decide.labels.index(config.decide.fallback))
     labels, names = np.array(config.decide.labels), list(config.features)

@@ -1,4 +1,4 @@
-"""Batches through sessions: in the loop itself, or on a thread of its own while the loop decodes and encodes."""
+"""Batches through sessions: in the loop itself, or on threads of their own while the loop decodes and encodes."""
 
 import queue
 import threading
@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batcher import Batch, TierCost
+from features.rule import Rule
+from pipeline.batch import Batch, TierCost
 from pipeline.rows import Rows
 from pipeline.wire.decision import TierLabel
 
@@ -31,8 +32,8 @@ class CostModel(TierCost, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Tier:
-    """One way to score: a session and what is known of its cost."""
+class ModelTier:
+    """A way to score that needs a session, and what is known of its cost."""
 
     name: str
     session: Session
@@ -41,12 +42,21 @@ class Tier:
     thresholds: Sequence[float]
 
 
+@dataclass(frozen=True, slots=True)
+class RuleTier:
+    """A way to score that needs none: arithmetic on the features."""
+
+    name: str
+    rule: Rule
+    label: TierLabel
+    thresholds: Sequence[float]
+
+
+Tier = ModelTier | RuleTier
+
+
 class Scorer(Protocol):
     """Where the engine hands batches in and takes scored ones out."""
-
-    def idle_sessions(self) -> int:
-        """How many batches `submit` takes now."""
-        ...
 
     def submit(self, batch: Batch) -> None:
         """Start scoring; the batch's rows stay untouched until `finished` returns it."""
@@ -66,7 +76,7 @@ class Scorer(Protocol):
 
 
 class _Runner:
-    """Gathers a batch's feature rows, runs its tier's session, scatters the scores."""
+    """Gathers a batch's feature rows, runs its tier's session, scatters the scores. One thread at a time."""
 
     def __init__(self, rows: Rows, tiers: Sequence[Tier], rows_max: int, now_ns: Callable[[], int]) -> None:
         self._rows = rows
@@ -75,18 +85,32 @@ class _Runner:
         self._input = np.zeros((rows_max, rows.features32.shape[1]), np.float32)
         self._scores = np.zeros(rows_max, np.float32)
 
-    def run(self, batch: Batch) -> None:
+    def run(self, batch: Batch) -> int:
+        """Score the batch's rows; returns how long the run took, in ns, 0 for a rule's."""
         slots, tier = batch.slots, self._tiers[batch.tier]
+        started_ns = self._now_ns()
+        if isinstance(tier, RuleTier):
+            tier.rule.score(self._rows.features64, slots, self._rows.score)
+            self._told(slots, started_ns, 0)
+            return 0
         n = len(slots)
         inputs, scores = self._input[:n], self._scores[:n]
-        started_ns = self._now_ns()
         np.take(self._rows.features32, slots, axis=0, out=inputs, mode="clip")
         tier.session.run(inputs, scores)
         took_ns = self._now_ns() - started_ns
         self._rows.score[slots] = scores
+        self._told(slots, started_ns, took_ns)
+        return took_ns
+
+    def _told(self, slots: NDArray[np.int32], started_ns: int, took_ns: int) -> None:
         self._rows.dispatch_ns[slots] = started_ns
         self._rows.score_ns[slots] = took_ns
-        tier.cost.observe(n, took_ns)
+
+    def learn(self, batch: Batch, took_ns: int) -> None:
+        """Tell the tier's cost model; in the loop's thread, as the batcher reads it there."""
+        tier = self._tiers[batch.tier]
+        if isinstance(tier, ModelTier):
+            tier.cost.observe(len(batch.slots), took_ns)
 
 
 class InlineScorer:
@@ -96,13 +120,9 @@ class InlineScorer:
         self._runner = _Runner(rows, tiers, rows_max, now_ns)
         self._done: list[Batch] = []
 
-    def idle_sessions(self) -> int:
-        """Always one: `submit` returns when the batch is scored."""
-        return 1
-
     def submit(self, batch: Batch) -> None:
         """Score now."""
-        self._runner.run(batch)
+        self._runner.learn(batch, self._runner.run(batch))
         self._done.append(batch)
 
     def finished(self) -> list[Batch]:
@@ -119,9 +139,9 @@ class InlineScorer:
 
 
 class ThreadScorer:
-    """Scores on one worker thread; ONNX Runtime and the kernels release the GIL, so the loop goes on.
+    """Scores on `sessions` threads; ONNX Runtime and the kernels release the GIL, so the loop goes on.
 
-    `wake` is called from the worker when a batch is done.
+    `wake` is called from a thread when its batch is done. A rule's batch is scored in `submit`.
     """
 
     def __init__(
@@ -129,51 +149,63 @@ class ThreadScorer:
         rows: Rows,
         tiers: Sequence[Tier],
         rows_max: int,
+        sessions: int,
         now_ns: Callable[[], int],
         wake: Callable[[], None],
     ) -> None:
-        self._runner = _Runner(rows, tiers, rows_max, now_ns)
+        self._tiers = tiers
         self._wake = wake
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[Batch | BaseException] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Batch, int] | BaseException] = queue.SimpleQueue()
         self._in_flight = 0
-        self._thread = threading.Thread(target=self._work, name="headrace-session", daemon=True)
-        self._thread.start()
+        self._runner = _Runner(rows, tiers, rows_max, now_ns)
+        self._threads = [
+            threading.Thread(
+                target=self._work,
+                args=(_Runner(rows, tiers, rows_max, now_ns),),
+                name=f"headrace-session-{number}",
+                daemon=True,
+            )
+            for number in range(sessions)
+        ]
+        for thread in self._threads:
+            thread.start()
 
-    def _work(self) -> None:
+    def _work(self, runner: _Runner) -> None:
         while (batch := self._waiting.get()) is not None:
             try:
-                self._runner.run(batch)
-                self._done.put(batch)
+                self._done.put((batch, runner.run(batch)))
             except BaseException as error:  # handed to the loop, which raises it
                 self._done.put(error)
             self._wake()
 
-    def idle_sessions(self) -> int:
-        """One while nothing is in flight."""
-        return 1 - self._in_flight
-
     def submit(self, batch: Batch) -> None:
-        """Hand the batch to the worker."""
+        """Hand the batch to a thread."""
         self._in_flight += 1
-        self._waiting.put(batch)
+        if isinstance(self._tiers[batch.tier], RuleTier):
+            self._done.put((batch, self._runner.run(batch)))
+        else:
+            self._waiting.put(batch)
 
     def finished(self) -> list[Batch]:
-        """Batches the worker has done; raises what its session raised."""
+        """Batches that are done; raises what a session raised."""
         done = []
         while not self._done.empty():
-            batch = self._done.get()
+            ended = self._done.get()
             self._in_flight -= 1
-            if isinstance(batch, BaseException):
-                raise batch
-            done.append(batch)
+            if isinstance(ended, BaseException):
+                raise ended
+            self._runner.learn(*ended)
+            done.append(ended[0])
         return done
 
     def busy(self) -> bool:
-        """Whether the worker holds a batch."""
+        """Whether a batch has not come back."""
         return self._in_flight > 0
 
     def close(self) -> None:
-        """Stop the worker after the batch it holds; waits at most a second."""
-        self._waiting.put(None)
-        self._thread.join(timeout=1.0)
+        """Stop the threads after the batches they hold; waits at most a second."""
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join(timeout=1.0 / len(self._threads))

@@ -1,6 +1,7 @@
 """The whole configuration of a pipeline, and the checks that span its tables."""
 
 from functools import cached_property
+from itertools import pairwise
 
 from pydantic import Field, model_validator
 
@@ -55,6 +56,17 @@ class PipelineConfig(Section):
         names = [tier.name for tier in self.tiers]
         if len(set(names)) < len(names):
             raise ValueError(f"tiers: {', '.join(names)} has a name twice")
+        for number, tier in enumerate(self.tiers):
+            if tier.rule and (number == 0 or number < len(self.tiers) - 1):
+                raise ValueError(f"tiers: {tier.name} is a rule, expected a model first and a rule, if any, last")
+            limits = tier.thresholds
+            if limits is not None and len(limits) != len(self.decide.thresholds):
+                raise ValueError(
+                    f"tiers: {tier.name} has {len(limits)} thresholds, expected {len(self.decide.thresholds)} "
+                    f"between {len(self.decide.labels)} labels"
+                )
+            if limits is not None and any(low >= high for low, high in pairwise(limits)):
+                raise ValueError(f"tiers: thresholds of {tier.name}: expected rising numbers, found {list(limits)}")
         topics = self.topic_names
         if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
             raise ValueError(f"topics: {', '.join(twice)} is named twice; inputs and outputs need one each")

@@ -31,6 +31,9 @@ class PipelineSection(Section):
     """The longest deadline an event may ask for, from its arrival."""
     deadline_header: StrictStr = ""
     """The record header that holds an event's own deadline as an RFC 3339 time, e.g. `ce_expirytime`. Unset: none."""
+    objective: Literal["latency", "cost"] = "latency"
+    """`latency`: an idle session never waits for company. `cost`: it waits for the batch that costs least a row, as
+    long as deadlines allow."""
     mode: Literal["live", "replay"] = "live"
     """`replay` merges partitions and topics by event time up to the end found at its start; no deadlines."""
     future_ms_max: Ms = 86_400_000
@@ -72,12 +75,24 @@ class TierSection(Section):
 
     name: Annotated[StrictStr, Field(pattern=r"^[a-z0-9_-]{1,50}$")]
     """In decisions and metrics; `primary` for the first, by custom."""
-    model: StrictStr
+    model: StrictStr = ""
     """The model's folder in the repository."""
+    rule: StrictStr = ""
+    """Instead of a model, for the last tier: a score by arithmetic on features, e.g. `min(1, amount / 500)`."""
     version: StrictStr = "1"
     """The folder in the model's folder."""
     providers: Annotated[tuple[StrictStr, ...], Field(min_length=1)] = ("CPUExecutionProvider",)
     """ONNX Runtime's names. What is asked for is what runs, or the process does not start."""
+    thresholds: tuple[StrictFloat, ...] | None = None
+    """This tier's own, where its scores lie on another scale than `decide.thresholds`."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "TierSection":
+        if bool(self.model) == bool(self.rule):
+            raise ValueError(
+                f"tier {self.name}: expected either model or rule, found {'both' if self.model else 'none'}"
+            )
+        return self
 
 
 class DecideSection(Section):
@@ -127,6 +142,8 @@ class EngineSection(Section):
     """Batch sizes that sessions are warmed with; the last is the largest batch."""
     session: Literal["inline", "thread"] = "inline"
     """`thread` lets a slow model overlap decode and encode."""
+    sessions: Annotated[StrictInt, Field(ge=1, le=64)] = 1
+    """Batches in flight at once; more than one needs `session = "thread"`."""
     commit_ms: Annotated[Ms, Field(ge=1)] = 100
     """How often offsets are committed."""
     drain_ms_max: Ms = 500
@@ -144,6 +161,8 @@ class EngineSection(Section):
     def _consistent(self) -> "EngineSection":
         if any(low >= high for low, high in pairwise(self.buckets)):
             raise ValueError(f"buckets: expected rising sizes, found {list(self.buckets)}")
+        if self.sessions > 1 and self.session == "inline":
+            raise ValueError(f'sessions: expected 1 with session = "inline", found {self.sessions}')
         if self.rows_max < 2 * self.poll_rows_max:
             raise ValueError(
                 f"rows_max: expected at least twice poll_rows_max ({self.poll_rows_max}), found {self.rows_max}"

@@ -17,7 +17,7 @@ def delivered(learned, took_ms, now_ns, rows=100):
 
 def test_before_anything_was_delivered_it_is_the_seed():
     learned = DeliveryTime(BUDGET_HALF_NS)
-    assert (learned.typical_ns, learned.promised_ns) == (SEED_NS, SEED_NS)
+    assert (learned.learned.typical_ns, learned.learned.promised_ns) == (SEED_NS, SEED_NS)
 
 
 @settings(max_examples=100, deadline=None)
@@ -30,7 +30,7 @@ def test_it_is_the_quantiles_of_the_last_two_seconds(took_ms, start):
         delivered(learned, each, now, rows=1)
     delivered(learned, took_ms[0], now + REFRESH_NS, rows=1)
     seen = np.array([*took_ms, took_ms[0]]) * MS
-    for got, share in ((learned.typical_ns, 0.5), (learned.promised_ns, 0.999)):
+    for got, share in ((learned.learned.typical_ns, 0.5), (learned.learned.promised_ns, 0.999)):
         expected = np.quantile(seen, share, method="inverted_cdf")
         assert abs(got - expected) <= 0.02 * expected + 2_000
 
@@ -43,11 +43,11 @@ def test_a_stall_does_not_take_more_than_its_share_of_the_budget_and_is_forgotte
         now += REFRESH_NS
     delivered(learned, 90.0, now)
     delivered(learned, 3.0, now + REFRESH_NS)
-    assert learned.promised_ns == BUDGET_HALF_NS
-    assert learned.typical_ns < 4 * MS
+    assert learned.learned.promised_ns == BUDGET_HALF_NS
+    assert learned.learned.typical_ns < 4 * MS
     now += (PARTS + 1) * PART_NS
     delivered(learned, 3.0, now)
-    assert learned.promised_ns < 4 * MS
+    assert learned.learned.promised_ns < 4 * MS
 
 
 def test_a_broker_that_is_always_slow_is_believed():
@@ -56,5 +56,5 @@ def test_a_broker_that_is_always_slow_is_believed():
     for _ in range(10):
         delivered(learned, 80.0, now)
         now += REFRESH_NS
-    assert learned.typical_ns > 75 * MS
-    assert learned.promised_ns >= learned.typical_ns
+    assert learned.learned.typical_ns > 75 * MS
+    assert learned.learned.promised_ns >= learned.learned.typical_ns

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.batch import AT_ONCE
 from pipeline.batcher import Batcher
 from pipeline.clock import Instant
 from pipeline.drain import Drain
@@ -189,12 +190,14 @@ class Cost:
     def promised_ns(self, rows: int) -> int:
         return 1
 
+    expected_ns = promised_ns
+
 
 class Stages:
     """What stands around the engine's loop when one partition is lost: nothing is delivered any more."""
 
     counts = SimpleNamespace(read=0)
-    delivery_time = SimpleNamespace(promised_ns=0)
+    delivery_time = SimpleNamespace(learned=AT_ONCE)
 
     def __init__(self, running: list[object]) -> None:
         self.drain: Drain | None = Drain(frozenset(PARTITIONS[:1]), 0, lost=True)
@@ -230,9 +233,6 @@ class Stages:
     def give_up(self, partitions: object, *, lost: bool) -> None:
         self.drain = None
 
-    def idle_sessions(self) -> int:
-        return 0
-
     def busy(self) -> bool:
         return bool(self._running)
 
@@ -259,7 +259,7 @@ def test_a_lost_partition_publishes_nothing_and_leaves_the_ring_free(running_row
     in_flight, freed = InFlight(rows), []
     in_flight.open(PARTITIONS[0], Memory(0, CAPACITY, freed), CAPACITY, CAPACITY)
     slots = np.arange(CAPACITY, dtype=np.int32)
-    batcher = Batcher(rows.deadline_ns, [Cost()], 8)
+    batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
     batcher.offer(slots[running_rows:])
     running = [SimpleNamespace(slots=slots[:running_rows], tier=0)] if running_rows else []
     stages = Stages(running)

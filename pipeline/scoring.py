@@ -1,0 +1,31 @@
+"""The batcher and the sessions it feeds, as a configuration asks for them."""
+
+from collections.abc import Sequence
+
+from pipeline.batcher import Batcher
+from pipeline.clock import SystemClock
+from pipeline.config.model import PipelineConfig
+from pipeline.kafka.wake import Wake
+from pipeline.rows import Rows
+from pipeline.scorer import InlineScorer, ModelTier, Scorer, ThreadScorer, Tier
+
+
+def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batcher:
+    """A batcher over the rows' own deadlines and priorities."""
+    return Batcher(
+        rows.deadline_ns,
+        rows.priority,
+        [tier.cost if isinstance(tier, ModelTier) else None for tier in tiers],
+        config.engine.buckets,
+        sessions=config.engine.sessions,
+        objective=config.pipeline.objective,
+        deadlines=config.pipeline.mode == "live",
+    )
+
+
+def scorer_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], clock: SystemClock, wake: Wake) -> Scorer:
+    """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
+    rows_max = max(config.engine.buckets)
+    if config.engine.session == "inline":
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns)
+    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring)

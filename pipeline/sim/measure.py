@@ -1,0 +1,59 @@
+"""Cost curves of the configured models, measured here and now on their own warmed sessions."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.config.model import PipelineConfig
+from pipeline.scorer import ModelTier, Session
+from pipeline.sim.curves import Costs, TierCurve, padded
+from pipeline.tiers import open_tiers
+
+SECONDS_A_SIZE = 0.1
+RUNS_MIN = 5
+POOL_ROWS = 1 << 15
+FEATURE_MAX = 60.0
+
+
+def measure_costs(config: PipelineConfig, tell: Callable[[str], None]) -> Costs:
+    """Load, check and warm every tier's model, then time runs of each size up to the largest bucket.
+
+    The rows are many and different ones, uniform in [0, 60): a few that come again are learned by the branch
+    predictor and look too cheap. Raises ModelError as a start of the pipeline would.
+    """
+    tiers = open_tiers(config, tuple(config.features))
+    curves: list[TierCurve | None] = []
+    for spec, tier in zip(config.tiers, tiers, strict=True):
+        if not isinstance(tier, ModelTier):
+            curves.append(None)
+            continue
+        buckets, whole = set(config.engine.buckets), padded(spec)
+        sizes = buckets if whole else buckets | {1 << power for power in range(max(buckets).bit_length())}
+        taken: dict[int, list[int]] = {}
+        for rows in sorted(sizes):
+            tell(f"measuring {spec.model}/{spec.version}: {rows} rows a run")
+            taken[rows] = _runs_ns(tier.session, rows, len(config.features))
+        curves.append(_curve(taken, padded=whole))
+    return Costs(tuple(curves))
+
+
+def _runs_ns(session: Session, rows: int, width: int) -> list[int]:
+    pool_rows = max(POOL_ROWS, 2 * rows)
+    pool = np.random.default_rng(0).uniform(0.0, FEATURE_MAX, (pool_rows, width)).astype(np.float32)
+    out = np.zeros(rows, np.float32)
+    taken: list[int] = []
+    until_s = time.perf_counter() + SECONDS_A_SIZE
+    while len(taken) < RUNS_MIN or time.perf_counter() < until_s:
+        first = len(taken) * rows % (pool_rows - rows)
+        began_ns = time.perf_counter_ns()
+        session.run(pool[first : first + rows], out)
+        taken.append(time.perf_counter_ns() - began_ns)
+    return taken
+
+
+def _curve(taken: dict[int, list[int]], *, padded: bool) -> TierCurve:
+    """The median of each size; the spread is that of a middling size, between its 16th and 84th percentile."""
+    medians = {rows: float(np.median(runs)) for rows, runs in taken.items()}
+    spreads = [np.log(np.quantile(runs, 0.84) / np.quantile(runs, 0.16)) / 2 for runs in taken.values()]
+    return TierCurve(medians, float(np.median(spreads)), padded)
