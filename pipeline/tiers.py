@@ -5,7 +5,7 @@ from pathlib import Path
 
 from models.cost import CostModel
 from models.repository import Repository
-from models.session import ModelSession
+from models.session import CUDA, ModelSession
 from pipeline.config.model import PipelineConfig
 from pipeline.scorer import Tier
 from pipeline.wire.decision import TierLabel
@@ -24,7 +24,7 @@ def open_tiers(config: PipelineConfig, feature_names: Sequence[str]) -> list[Tie
         session = ModelSession(
             entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
         )
-        cost = CostModel(config.engine.buckets)
+        cost = CostModel(config.engine.buckets, padded=session.provider == CUDA)
         for bucket, runs_ns in session.warm().items():
             cost.seed(bucket, runs_ns)
         label = TierLabel(spec.name, spec.model, spec.version, session.provider)
