@@ -73,8 +73,12 @@ class CostModel:
             return
         lean = self._lean
         if ratio > residuals.high:
+            if lean <= 0:
+                lean = self._leaning_runs = 0
             self._lean = lean = lean + 1
         elif ratio < residuals.low:
+            if lean >= 0:
+                lean = self._leaning_runs = 0
             self._lean = lean = lean - 1
         elif lean:
             self._lean = lean = lean - 1 if lean > 0 else lean + 1
