@@ -11,7 +11,7 @@ _GAIN = 1 / 32  # of the slowdown
 _SHIFT_GAIN = 1 / 8  # while a shift cannot be told from noise, and after one, whose size is known from few runs
 _SURPRISE_MIN, _SURPRISE_MAX = -0.5, 1.0  # a stall counts as a run of twice the expected cost
 _LEAN_DOUBT = 2  # beyond it nothing is learned until it is known whether this is a shift
-_LEAN_SHIFT = 7  # as far as noise that is alike leans less than once in 100,000 runs
+_LEAN_SHIFT = 7  # further than lognormal noise leans in 100,000 runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class CostModel:
         self._slowdown = 1.0
         self._gain = _SHIFT_GAIN
         self._lean = 0  # towards a slowdown, or below zero towards its end: a walk that noise draws back to zero
-        self._leaning_runs = 0  # since it left zero
+        self._doubted_runs = 0  # since it was last so near to zero that runs were learned
         self._runs = 0
         self._broken = 0
 
@@ -65,26 +65,23 @@ class CostModel:
     def observe(self, rows: int, ns: int) -> None:
         """A run of so many rows took so long."""
         curve, residuals, slowdown = self._curve, self._residuals, self._slowdown
-        ratio = (ns or 1) / (curve.at(rows) * slowdown)
+        curve_ns = curve.at(rows)
         self._runs += 1
-        if ratio > residuals.upper:
+        if ns > curve_ns * (slowdown * residuals.upper):
             self._broken += 1
         if curve.unmet and curve.meet(rows, ns / slowdown):
             return
+        ratio = (ns or 1) / (curve_ns * slowdown)
         lean = self._lean
         if ratio > residuals.high:
-            if lean <= 0:
-                lean = self._leaning_runs = 0
             self._lean = lean = lean + 1
         elif ratio < residuals.low:
-            if lean >= 0:
-                lean = self._leaning_runs = 0
             self._lean = lean = lean - 1
         elif lean:
             self._lean = lean = lean - 1 if lean > 0 else lean + 1
         residuals.add(ratio)
         if -_LEAN_DOUBT <= lean <= _LEAN_DOUBT:
-            self._leaning_runs = self._leaning_runs + 1 if lean else 0
+            self._doubted_runs = 0
             surprise = ratio - 1.0
             if surprise > _SURPRISE_MAX:
                 surprise = _SURPRISE_MAX
@@ -96,14 +93,14 @@ class CostModel:
                 self._gain = gain / (1.0 + gain)
             curve.learn(rows, surprise)
         else:
-            self._leaning_runs += 1
+            self._doubted_runs += 1
             if lean in (-_LEAN_SHIFT, _LEAN_SHIFT):
                 self._shift()
 
     def _shift(self) -> None:
-        self._slowdown *= self._residuals.rebase(self._leaning_runs)
+        self._slowdown *= self._residuals.rebase(self._doubted_runs)
         self._gain = _SHIFT_GAIN
-        self._lean = self._leaning_runs = 0
+        self._lean = self._doubted_runs = 0
 
     def expected_ns(self, rows: int) -> int:
         """How long a run takes on average, where a stall counts as twice the average."""

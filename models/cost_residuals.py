@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from math import inf
+from math import inf, sqrt
 
 HELD = 24
 """So many ratios are held back before they count: more than it takes to know a shift."""
@@ -77,14 +77,17 @@ class Residuals:
         self.low = ordered[count // 4] / margin
 
     def rebase(self, runs: int) -> float:
-        """The last runs, of which `HELD` count at most, are a shift: measure them against where they are.
+        """The last runs, of which `HELD` count at most, are a shift: returns how many times as high the level is now.
 
-        Returns how many times as high the new level is. The spread must be known.
+        All ratios held back that lie nearer to it than to the old level are measured against it. The spread must
+        be known.
         """
-        ring, last = self._ring, range(1, min(runs, HELD) + 1)
-        shift = _midmean(sorted(ring[self._next - back] for back in last)) / _midmean(self._sorted)
-        for back in last:
-            ring[self._next - back] /= shift
+        ring, held = self._ring, [self._next - back for back in range(1, HELD + 1)]
+        shift = _midmean(sorted(ring[at] for at in held[:runs])) / _midmean(self._sorted)
+        halfway = sqrt(shift)
+        for at in held:
+            if (ring[at] > halfway) == (shift > 1.0):
+                ring[at] /= shift
         return shift
 
 

@@ -186,10 +186,10 @@ def test_a_slowdown_is_learned_for_all_sizes_within_fifty_runs_and_unlearned_wit
 def test_a_stall_moves_no_promise_by_a_third_and_is_forgotten_by_expectations(seed, sigma, times, runs):
     random = np.random.default_rng(seed)
     calm, stalled = seeded(), seeded()
-    for count in (runs, 1, 100):
+    for count, stall in ((runs, 1.0), (1, times), (100, 1.0)):
         sizes, ratios = random.choice(LADDER, count), random.lognormal(0.0, sigma, count)
         run(calm, sizes, ratios)
-        run(stalled, sizes, ratios * (times if count == 1 else 1.0))
+        run(stalled, sizes, ratios * stall)
         assert all(stalled.promised_ns(rows) < 1.34 * calm.promised_ns(rows) for rows in LADDER)
     assert all(stalled.expected_ns(rows) < 1.1 * calm.expected_ns(rows) for rows in LADDER)
 

@@ -93,6 +93,17 @@ def test_one_size_that_changes_alone_is_learned_and_leaves_the_others_alone() ->
     assert cost.expected_ns(64) == pytest.approx(linear_ns(64), rel=0.15)
 
 
+def test_a_slowdown_is_known_for_every_size_after_ten_runs_of_one_and_so_is_its_end() -> None:
+    cost = seeded()
+    run(cost, [64] * 400)
+    for _ in range(8):  # what looks like a shift for a moment and is none
+        run(cost, [64] * 4, times=1.4, sigma=0.0)
+        run(cost, [64] * 6)
+    for times in (3.0, 1.0):
+        run(cost, [64] * 10, times)
+        assert all(cost.expected_ns(rows) == pytest.approx(times * linear_ns(rows), rel=0.15) for rows in BUCKETS)
+
+
 def test_a_slowdown_before_the_noise_is_known_is_learned_too() -> None:
     for runs_before in (0, 5, 20, 50):
         cost = seeded()
