@@ -32,9 +32,9 @@ class Residuals:
         rank = max(_RANK_MIN, round(_WINDOW * self._excess))
         window = round(rank / self._excess) - 1
         self._place = window - rank
-        self._ring = [1.0] * (window + HELD)
+        self._size = self._room = window + HELD
+        self._ring = [1.0] * self._size
         self._next = 0
-        self._count = 0
         self._sorted: list[float] = []
         self.upper = _YOUNG_UPPER
         """What a ratio is promised to stay below."""
@@ -43,13 +43,18 @@ class Residuals:
 
     def add(self, ratio: float) -> None:
         """Take in the ratio of a run; the one that came `HELD` before it starts to count."""
-        at, ring, ordered = self._next, self._ring, self._sorted
-        leaving, ring[at] = ring[at], ratio
+        at, ring = self._next, self._ring
+        leaving = ring[at]
+        ring[at] = ratio
         entering = ring[at - HELD]
-        self._next = at = at + 1 if at + 1 < len(ring) else 0
-        if self._count < len(ring):
+        at += 1
+        if at == self._size:
+            at = 0
+        self._next = at
+        if self._room:
             self._grow(entering)
             return
+        ordered = self._sorted
         del ordered[bisect_left(ordered, leaving)]
         insort(ordered, entering)
         self.upper = ordered[self._place]
@@ -57,8 +62,8 @@ class Residuals:
             self._spread()
 
     def _grow(self, entering: float) -> None:
-        self._count += 1
-        if self._count <= HELD:
+        self._room -= 1
+        if self._size - self._room <= HELD:
             return
         insort(self._sorted, entering)
         count = len(self._sorted)
