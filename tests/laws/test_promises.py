@@ -92,9 +92,13 @@ def test_the_efficient_size_costs_within_two_percent_of_the_least_and_no_smaller
         assert chosen == min(bucket for bucket, a_row in allowed.items() if a_row <= enough)
 
 
-@given(runs=st.lists(st.tuples(st.integers(1, 64), st.integers(0, 5000)), max_size=300), cut=st.integers(0, 300))
+@given(
+    runs=st.lists(st.tuples(st.integers(1, 64), st.integers(0, 5000)), min_size=1, max_size=300),
+    cut=st.floats(0, 0.999),
+)
 def test_calibration_counts_every_run_and_every_promise_it_broke(runs, cut):
     cost, broken, earlier = CostModel([1, 8, 64], 0.9), [], None
+    cut = int(cut * len(runs))
     for number, (rows, ns) in enumerate(runs):
         if number == cut:
             earlier = cost.calibration
@@ -102,10 +106,9 @@ def test_calibration_counts_every_run_and_every_promise_it_broke(runs, cut):
         cost.observe(rows, ns)
         assert cost.promised_ns(rows) >= 0
     assert (cost.calibration.runs, cost.calibration.broken) == (len(runs), sum(broken))
-    if earlier is not None:
-        later = cost.calibration.since(earlier)
-        assert (later.runs, later.broken) == (len(runs) - cut, sum(broken[cut:]))
-        assert later.share == sum(broken[cut:]) / (len(runs) - cut)
+    later = cost.calibration.since(earlier)
+    assert (later.runs, later.broken) == (len(runs) - cut, sum(broken[cut:]))
+    assert later.share == sum(broken[cut:]) / (len(runs) - cut)
 
 
 def seeded(quantile: float = 0.99) -> CostModel:
