@@ -1,7 +1,7 @@
 """A model ready to score: what was asked for is what runs, or the process does not start."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -108,6 +108,11 @@ class ModelSession:
         inputs.update_inplace(staging)
         self._session.run_with_iobinding(binding)
         out[:] = binding.get_outputs()[0].numpy().reshape(-1)[:n]
+
+    def keep(self, buckets: Collection[int]) -> None:
+        """Give back the buffers of all other buckets; the largest must be among those kept."""
+        self._buckets = sorted(buckets)
+        self._bound = {rows: bound for rows, bound in self._bound.items() if rows in buckets}
 
     def warm(self) -> dict[int, list[int]]:
         """Run every bucket; returns how long each run took, in ns, without the first.

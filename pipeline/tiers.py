@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from features.rule import Rule
+from models.buckets import worthwhile_buckets
 from models.cost import CostModel
 from models.repository import Repository
-from models.session import ModelSession
+from models.session import CUDA, ModelSession
 from pipeline.config.model import PipelineConfig
 from pipeline.config.sections import TierSection
 from pipeline.scorer import ModelTier, RuleTier, Tier
@@ -39,9 +41,16 @@ def _model(
     session = ModelSession(
         entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
     )
-    cost = CostModel(config.engine.buckets)
-    for bucket, runs_ns in session.warm().items():
-        cost.seed(bucket, runs_ns)
+    runs_ns = session.warm()
+    if session.provider == CUDA:
+        # There a batch is padded to a warmed size: one that saves nothing would only hold memory.
+        curve = {bucket: median(runs) for bucket, runs in runs_ns.items()}
+        kept = {*worthwhile_buckets(curve, max(curve)), max(curve)}
+        runs_ns = {bucket: runs for bucket, runs in runs_ns.items() if bucket in kept}
+        session.keep(kept)
+    cost = CostModel(sorted(runs_ns), padded=session.provider == CUDA)
+    for bucket, runs in runs_ns.items():
+        cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
     return ModelTier(spec.name, session, cost, label, _thresholds(config, spec))
 

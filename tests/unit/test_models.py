@@ -7,7 +7,6 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from models.cost import CostModel
 from models.manifest import ModelError, read_manifest, write_manifest
 from models.repository import Repository
 from models.session import CPU, CUDA, ModelSession
@@ -106,29 +105,6 @@ def test_a_manifest_with_a_mistake_names_file_and_key(tmp_path: Path) -> None:
     path.write_text("name = ")
     with pytest.raises(ModelError, match="not TOML"):
         read_manifest(path)
-
-
-def test_costs_are_learned_for_each_bucket_alone() -> None:
-    cost = CostModel([1, 8, 64])
-    assert cost.promised_ns(1) > 0
-    cost.seed(8, [1000] * 5)
-    cost.seed(64, [900] * 5)
-    assert cost.expected_ns(5) == cost.expected_ns(8) == 1000
-    assert cost.expected_ns(9) == 900
-    for _ in range(50):
-        cost.observe(8, 5000)
-    assert cost.expected_ns(8) > 4500
-    assert cost.promised_ns(8) >= cost.expected_ns(8)
-    assert cost.expected_ns(64) == 900
-
-
-def test_promises_are_kept_about_nineteen_times_of_twenty() -> None:
-    cost, random, kept = CostModel([1]), np.random.default_rng(0), 0
-    for number in range(4000):
-        ns = int(random.gamma(4.0, 250.0))
-        kept += number >= 1000 and ns <= cost.promised_ns(1)
-        cost.observe(1, ns)
-    assert 0.9 < kept / 3000 < 0.99
 
 
 def test_threads_follow_the_quota_of_the_container(tmp_path: Path) -> None:
