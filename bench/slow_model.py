@@ -1,5 +1,6 @@
 """A model that costs about a millisecond a row, so that it and nothing else is the bottleneck: a wide perceptron."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from models.manifest import Manifest, Trained, write_manifest
 from models.repository import MANIFEST_FILE, MODEL_FILE, sha256_of
 
 NAME, VERSION = "slow", "1"
-WIDTH, LAYERS = 2048, 5
+WIDTH, LAYERS = 2880, 5
 
 
 def write_slow_model(folder: Path, inputs: tuple[str, ...]) -> None:
@@ -18,7 +19,7 @@ def write_slow_model(folder: Path, inputs: tuple[str, ...]) -> None:
     rng = np.random.default_rng(0)
     sizes = [len(inputs), *[WIDTH] * LAYERS, 1]
     nodes, weights, name = [], [], "rows"
-    for number, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (rows, columns) in enumerate(pairwise(sizes)):
         matrix = rng.normal(0, 1 / np.sqrt(rows), (rows, columns)).astype(np.float32)
         weights.append(numpy_helper.from_array(matrix, f"w{number}"))
         nodes.append(helper.make_node("MatMul", [name, f"w{number}"], [f"m{number}"]))

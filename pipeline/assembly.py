@@ -24,7 +24,7 @@ from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
 from pipeline.scorer import Tier
-from pipeline.scoring import batcher_of, scorer_of
+from pipeline.scoring import batcher_of, promises, scorer_of
 from pipeline.state_lanes import StateLanes
 from pipeline.telemetry.meter import Meter
 from pipeline.wire.decision import DecisionEncoder
@@ -57,6 +57,7 @@ class Assembly:
         self.config = config
         self.clock = clock
         self.wake = Wake()
+        self.tiers = tiers
         engine = config.engine
         self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
         topics = self._topics()
@@ -239,6 +240,7 @@ class Assembly:
             "unreadable_deadlines": intake.unreadable_deadlines,
             "undeliverable": self.outlet.buried,
             "not_finite": self.decider.not_finite,
+            **promises(self.tiers),
         }
         if self.state_lanes is not None:
             state = self.state_lanes.counts

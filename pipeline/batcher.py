@@ -14,6 +14,8 @@ HORIZON_ROWS = 4096
 """So many rows, by deadline, are weighed against each other; those behind them are not urgent."""
 CALM = 1.25
 """Overload is over when the rows would be served in time though every run took so much longer."""
+PROBE_NS = 1_000_000_000
+"""How long a tier may seem too slow for any row before one row is risked to see whether it still is."""
 WAKE_NS = 2_000_000
 """With objective `cost`, how long before the last moment a batch leaves: what a turn of the loop may take."""
 Objective = Literal["latency", "cost"]
@@ -57,6 +59,8 @@ class Batcher:
         self._running: list[tuple[int, Batch]] = []
         self._lower_ran = False
         self._unserved: list[NDArray[np.int32]] = []
+        self._given_up: list[NDArray[np.int32]] = []
+        self._ran_ns: list[int] = []
         self._top: NDArray[np.int64] = np.zeros(LEVELS, np.int64)
         self._horizon = max(HORIZON_ROWS, self._buckets[-1])
         self._below: NDArray[np.int64] = np.zeros(self._horizon, np.int64)
@@ -65,7 +69,7 @@ class Batcher:
     @property
     def pending_rows(self) -> int:
         """Rows offered that have not left yet."""
-        return len(self._pending)
+        return len(self._pending) + sum(map(len, self._given_up))
 
     @property
     def running(self) -> int:
@@ -77,9 +81,21 @@ class Batcher:
         self._level[slots] = levels_of(self._priority[slots])
         self._pending.add(slots)
 
+    def give_up(self, slots: NDArray[np.int32]) -> None:
+        """Take rows in that are past saving already: the next `poll` says they are expired."""
+        if len(slots):
+            self._given_up.append(slots.copy())
+
     def drop(self, keep: NDArray[np.bool_]) -> NDArray[np.int32]:
         """Remove the pending rows whose slot is False in `keep` (indexed by slot), and return them."""
-        return self._pending.drop(keep)
+        given_up = self._take_given_up()
+        self.give_up(given_up[keep[given_up]])
+        return np.concatenate((self._pending.drop(keep), given_up[~keep[given_up]]))
+
+    def _take_given_up(self) -> NDArray[np.int32]:
+        slots = np.concatenate((NO_ROWS, *self._given_up))
+        self._given_up.clear()
+        return slots
 
     def complete(self, batch: Batch) -> None:
         """The batch has been run; its session is idle. A batch of a rule needs no such word."""
@@ -89,19 +105,21 @@ class Batcher:
         """Take out what must leave now: at most one batch an idle session, and all that cannot be saved."""
         self._pending.settle()
         self._delivery = delivery
+        self._ran_ns = self._ran_ns or [now_ns] * len(self._scored)
+        given_up = self._take_given_up()
         if not len(self._pending):
-            return Plan([], NO_ROWS)
+            return Plan([], given_up)
         if not self._deadlines:
-            return Plan(self._in_order(now_ns), NO_ROWS)
+            return Plan(self._in_order(now_ns), given_up)
         lost = self._pending.take_first(self._pending.before(self.lost_before_ns(now_ns, delivery)))
+        lost = np.concatenate((given_up, lost))
+        batches: list[Batch] = self._probes(now_ns)
         self._unserved = [self._take_unservable(now_ns)]
-        batches: list[Batch] = []
         while len(self._pending) and len(self._running) < self._sessions:
             batch = self._next(now_ns)
             if batch is None:
                 break
-            self._running.append((now_ns + self._scored[batch.tier].promised_ns(len(batch.slots)), batch))
-            batches.append(batch)
+            batches.append(self._started(batch, now_ns))
         if len(self._running) == self._sessions and (self.overloaded or self._rule is not None):
             self._unserved.append(self._take_unservable(max(now_ns, min(end_ns for end_ns, _ in self._running))))
         rest = np.concatenate(self._unserved)
@@ -110,9 +128,34 @@ class Batcher:
         return Plan([*batches, Batch(self._rule, rest)] if len(rest) else batches, lost)
 
     def lost_before_ns(self, now_ns: int, delivery: Delivery) -> int:
-        """A row due before this is past saving: no tier, usual delivery included, can answer it in time."""
-        cheapest_ns = 0 if self._rule is not None else self._cheapest_ns()
-        return now_ns + delivery.typical_ns + cheapest_ns
+        """A row due before this is past saving: no tier, usual delivery included, can answer it in time.
+
+        A tier that has not run for a while may be quicker than it is known to be: then a row is not lost yet.
+        """
+        if not self._deadlines:
+            return -NEVER_NS
+        certain = self._rule is None and now_ns - min(self._ran_ns, default=now_ns) < PROBE_NS
+        return now_ns + delivery.typical_ns + (self._cheapest_ns() if certain else 0)
+
+    def _started(self, batch: Batch, now_ns: int) -> Batch:
+        self._running.append((now_ns + self._scored[batch.tier].promised_ns(len(batch.slots)), batch))
+        self._ran_ns[batch.tier] = now_ns
+        return batch
+
+    def _probes(self, now_ns: int) -> list[Batch]:
+        """One row to each tier that seems too slow for any and has not run for a while: else it is never learned.
+
+        It is the row with the most time left; it may come late.
+        """
+        probes: list[Batch] = []
+        for number, tier in enumerate(self._scored):
+            if not len(self._pending) or len(self._running) == self._sessions:
+                break
+            slack_ns = int(self._pending.due_ns[-1]) - now_ns - self._room_ns()
+            if now_ns - self._ran_ns[number] >= PROBE_NS and tier.promised_ns(1) > slack_ns:
+                last = np.array([len(self._pending) - 1])
+                probes.append(self._started(Batch(number, self._pending.take_at(last)), now_ns))
+        return probes
 
     def next_wake_ns(self) -> int:
         """When `poll` has something to say even if nobody offers and nothing completes, or NEVER_NS."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from features.catalog import InputSpec
 from features.columns import Columns
 from features.state import FeatureState
+from pipeline.batch import NEVER_NS
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
 from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
@@ -180,6 +181,7 @@ class Intake:
         self.counts.read += run.rows
         good, rejected = self._decode(run, now)
         lost_before_ns = self._lost_before_ns(now)
+        parts = []
         for chunk in run.chunks:
             start, stop = np.searchsorted(good, (chunk.first, chunk.first + chunk.rows))
             slots = good[start:stop]
@@ -187,8 +189,12 @@ class Intake:
             self._apply(chunk, slots[:lost], wanted=False)
             self._apply(chunk, slots[lost:], wanted=True)
             self._positions[chunk.partition] = max(self._positions.get(chunk.partition, -1), chunk.span.next_offset)
+            parts.append((slots[:lost], slots[lost:]))
         self._rows.features_ns[run.first : run.stop] = clock.now_ns() - now.mono_ns
-        self._offer(run, good)
+        self._describe(run, good)
+        for lost_slots, slots in parts:
+            self._batcher.give_up(lost_slots)
+            self._batcher.offer(slots)
         return rejected
 
     def _own_deadlines(self, chunk: Chunk, now: Instant) -> None:
@@ -245,7 +251,7 @@ class Intake:
     def _lost_before_ns(self, now: Instant) -> int:
         """Rows due before this will expire: they enter the windows, nobody asks for their features."""
         if self._limits.features_published:
-            return 0
+            return -NEVER_NS
         return self._batcher.lost_before_ns(now.mono_ns, self._delivery_time.learned)
 
     def _apply(self, chunk: Chunk, good: NDArray[np.int32], *, wanted: bool) -> None:
@@ -276,7 +282,7 @@ class Intake:
         """The partition is another process's now: its own entities' state goes with it."""
         self._state.drop_slice(partition.partition)
 
-    def _offer(self, run: "_Run", good: NDArray[np.int32]) -> None:
+    def _describe(self, run: "_Run", good: NDArray[np.int32]) -> None:
         rows, columns = self._rows, self.columns
         slots = slice(run.first, run.stop)
         rows.id_value[slots] = columns.value[self._id, slots]
@@ -286,4 +292,3 @@ class Intake:
         rows.outcome[slots] = Outcome.PENDING
         differs = key_disagreements(columns, self._key, good, rows.key_address, rows.key_length)
         self.counts.key_disagreements += int(differs.sum())
-        self._batcher.offer(good)

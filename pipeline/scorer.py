@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.rule import Rule
+from models.cost import Calibration
 from pipeline.batch import Batch, TierCost
 from pipeline.rows import Rows
 from pipeline.wire.decision import TierLabel
@@ -28,6 +29,11 @@ class CostModel(TierCost, Protocol):
 
     def observe(self, rows: int, ns: int) -> None:
         """A run of so many rows took so long."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """How its promises held so far."""
         ...
 
 

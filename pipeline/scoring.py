@@ -29,3 +29,9 @@ def scorer_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], clock: 
     if config.engine.session == "inline":
         return InlineScorer(rows, tiers, rows_max, clock.now_ns)
     return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring)
+
+
+def promises(tiers: Sequence[Tier]) -> dict[str, int]:
+    """Runs of all models so far, and how many took longer than promised: one in a hundred should."""
+    held = [tier.cost.calibration for tier in tiers if isinstance(tier, ModelTier)]
+    return {"runs": sum(each.runs for each in held), "promises_broken": sum(each.broken for each in held)}

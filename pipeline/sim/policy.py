@@ -48,32 +48,27 @@ class Policy(Protocol):
         ...
 
 
-class LivePolicy:
-    """`Batcher` over one `CostModel` a tier, exactly as a process of a pipeline holds them.
+class Decides(Protocol):
+    """What the engine asks of a batcher while nothing is revoked."""
 
-    `seeds` are the warm-up's runs, by bucket, of each tier, None for a rule; the rest as in the configuration.
-    """
+    @property
+    def pending_rows(self) -> int: ...  # noqa: D102
 
-    def __init__(
-        self,
-        work: Workload,
-        buckets: Sequence[int],
-        seeds: Sequence[dict[int, list[int]] | None],
-        *,
-        sessions: int = 1,
-        objective: Objective = "latency",
-        deadlines: bool = True,
-    ) -> None:
-        self.costs = [_cost(buckets, runs) for runs in seeds]
-        self._batcher = Batcher(
-            work.deadline_ns,
-            work.value,
-            self.costs,
-            buckets,
-            sessions=sessions,
-            objective=objective,
-            deadlines=deadlines,
-        )
+    def offer(self, slots: NDArray[np.int32]) -> None: ...  # noqa: D102
+
+    def poll(self, now_ns: int, delivery: Delivery) -> Plan: ...  # noqa: D102
+
+    def complete(self, batch: Batch) -> None: ...  # noqa: D102
+
+    def next_wake_ns(self) -> int: ...  # noqa: D102
+
+
+class CostedPolicy:
+    """A batcher and the cost model of each tier, None for a rule, as a process of a pipeline holds them."""
+
+    def __init__(self, batcher: Decides, costs: Sequence[CostModel | None]) -> None:
+        self._batcher = batcher
+        self.costs = costs
 
     @property
     def pending_rows(self) -> int:
@@ -107,9 +102,34 @@ class LivePolicy:
         return 0 if cost is None else cost.promised_ns(rows)
 
 
-def _cost(buckets: Sequence[int], runs: dict[int, list[int]] | None) -> CostModel | None:
-    if runs is None:
-        return None
+class LivePolicy(CostedPolicy):
+    """The engine's own batcher. `seeds` are the warm-up's runs, by bucket, of each tier, None for a rule."""
+
+    def __init__(
+        self,
+        work: Workload,
+        buckets: Sequence[int],
+        seeds: Sequence[dict[int, list[int]] | None],
+        *,
+        sessions: int = 1,
+        objective: Objective = "latency",
+        deadlines: bool = True,
+    ) -> None:
+        costs = [None if runs is None else seeded(buckets, runs) for runs in seeds]
+        batcher = Batcher(
+            work.deadline_ns,
+            work.value,
+            costs,
+            buckets,
+            sessions=sessions,
+            objective=objective,
+            deadlines=deadlines,
+        )
+        super().__init__(batcher, costs)
+
+
+def seeded(buckets: Sequence[int], runs: dict[int, list[int]]) -> CostModel:
+    """A cost model that has seen a warm-up."""
     cost = CostModel(buckets)
     for bucket, runs_ns in runs.items():
         cost.seed(bucket, runs_ns)

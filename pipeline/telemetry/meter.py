@@ -45,7 +45,10 @@ def _count_decided(
         histograms[_TOTAL, bucket_of(total_ns // 1000)] += 1
 
 
-@kernel("int64(int64[::1], int64, int64, int64[::1], int64[::1], int64[::1], int8[::1], int64[:, ::1])")
+@kernel(
+    "int64(int64[::1], int64, int64, int64[::1], int64[::1], int64[::1], int8[::1], int8[::1], int64[:, ::1],"
+    "int64[::1])"
+)
 def _count_delivered(
     slots: Any,
     now_ns: int,
@@ -54,7 +57,9 @@ def _count_delivered(
     deadline_ns: Any,
     timestamp_ms: Any,
     outcome: Any,
+    tier: Any,
     histograms: Any,
+    in_time: Any,
 ) -> int:
     misses = 0
     for index in range(len(slots)):
@@ -63,6 +68,8 @@ def _count_delivered(
             continue
         if outcome[slot] == _EXPIRED or now_ns > deadline_ns[slot]:
             misses += 1
+        else:
+            in_time[tier[slot]] += 1
         histograms[_DELIVERY, bucket_of((now_ns - handed_ns[slot]) // 1000)] += 1
         if timestamp_ms[slot] != _NO_TIMESTAMP:
             histograms[_AGE, bucket_of((now_ms - timestamp_ms[slot]) * 1000)] += 1
@@ -112,6 +119,7 @@ class Meter:
         self._batch_rows.clear()
         self._outcomes: NDArray[np.int64] = np.zeros(len(OUTCOMES), np.int64)
         self._tier_rows = [0] * len(self._tiers)
+        self._in_time: NDArray[np.int64] = np.zeros(len(self._tiers), np.int64)
         self._dead_letters: dict[str, int] = {}
         self._delivered = 0
         self._misses = 0
@@ -153,7 +161,9 @@ class Meter:
             rows.deadline_ns,
             rows.timestamp_ms,
             rows.outcome,
+            rows.tier,
             self._histograms,
+            self._in_time,
         )
 
     def due_ns(self) -> int:
@@ -200,6 +210,7 @@ class Meter:
             lag=dict(self._lag()),
             batch_rows=self._batch_rows.sparse(),
             tiers=dict(zip(self._tiers, self._tier_rows, strict=True)),
+            in_time=dict(zip(self._tiers, self._in_time.tolist(), strict=True)),
             histograms={name: sparse_of(self._histograms[index]) for index, name in enumerate(HISTOGRAMS)},
             counts=counts,
         )

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.admission import levels_of
 from pipeline.batch import Delivery
-from pipeline.batcher import WAKE_NS, Batcher
+from pipeline.batcher import PROBE_NS, WAKE_NS, Batcher
 
 BUCKETS = (1, 4, 8)
 ROWS_MAX = BUCKETS[-1]
@@ -218,3 +218,35 @@ def test_dropped_rows_do_not_come_back():
     keep = np.array([True, False, True, False])
     assert batcher.drop(keep).tolist() == [1, 3]
     assert slots_of(batcher.poll(0).batches) == [[0, 2]]
+
+
+def test_what_is_given_up_is_expired_at_the_next_poll_or_dropped():
+    batcher = batcher_of([10_000] * 3)
+    batcher.give_up(np.array([0, 2], np.int32))
+    assert batcher.pending_rows == 5
+    assert batcher.drop(np.array([True, True, False])).tolist() == [2, 2]
+    assert batcher.poll(0).expired.tolist() == [0]
+    assert batcher.pending_rows == 0
+
+
+def test_a_tier_that_seems_too_slow_for_any_row_is_tried_again_now_and_then():
+    cost = LinearCost(100, 20)
+    deadline_ns = np.zeros(1, np.int64)
+    batcher = Batcher(deadline_ns, np.zeros(1), (cost,), BUCKETS)
+
+    def ask(now_ns):
+        deadline_ns[0] = now_ns + 1_000
+        batcher.offer(np.array([0], np.int32))
+        plan = batcher.poll(now_ns)
+        for batch in plan.batches:
+            batcher.complete(batch)
+        return len(plan.batches), len(plan.expired)
+
+    assert ask(0) == (1, 0)
+    cost.fixed_ns = 5_000
+    assert ask(1) == (0, 1)
+    assert ask(PROBE_NS - 1) == (0, 1)
+    assert ask(PROBE_NS) == (1, 0)
+    assert ask(PROBE_NS + 1) == (0, 1)
+    cost.fixed_ns = 100
+    assert ask(PROBE_NS + 2) == (1, 0)

@@ -26,6 +26,7 @@ def records(draw: st.DrawFn) -> MetricsRecord:
         late=draw(NUMBER),
         batch_rows=draw(SPARSE),
         tiers=draw(COUNTS),
+        in_time=draw(COUNTS),
         histograms=draw(st.dictionaries(st.sampled_from(["total", "age"]), SPARSE)),
         counts=draw(COUNTS),
     )

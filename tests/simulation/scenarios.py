@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.batch import Batch, Delivery, Plan
-from pipeline.batcher import Objective
+from pipeline.batcher import PROBE_NS, Objective
 from pipeline.rows import Outcome
 from pipeline.sim.arrivals import ARRIVALS
 from pipeline.sim.loop import simulate
@@ -119,6 +119,8 @@ class Recorder:
         )
         self._sessions = drawn.process.sessions
         self._running: list[tuple[int, Batch]] = []
+        self._began_ns: int | None = None
+        self._ran_ns: dict[int, int] = {}
         self._deadline_ns = drawn.work.deadline_ns
         self._rows_max = max(drawn.buckets)
         self._deadlines = drawn.deadlines
@@ -134,13 +136,14 @@ class Recorder:
         return self._live.pending_rows
 
     def poll(self, now_ns: int, delivery: Delivery) -> Plan:
+        self._began_ns = now_ns if self._began_ns is None else self._began_ns
         plan = self._live.poll(now_ns, delivery)
         for batch in plan.batches:
             promised_ns = self.promised_ns(batch.tier, len(batch.slots))
             if self._live.costs[batch.tier] is not None:
                 self._running.append((now_ns + promised_ns, batch))
                 assert 1 <= len(batch.slots) <= self._rows_max
-            if self._deadlines:
+            if self._deadlines and not self._probes(batch, now_ns):
                 done_ns = now_ns + delivery.typical_ns + promised_ns
                 assert (self._deadline_ns[batch.slots] >= done_ns).all(), "dispatched though it will be late"
             self.left.append(batch.slots)
@@ -149,6 +152,12 @@ class Recorder:
             assert (self._deadline_ns[plan.expired] < self._lost_ns(now_ns, delivery)).all(), "could be saved"
             self.left.append(plan.expired)
         return plan
+
+    def _probes(self, batch: Batch, now_ns: int) -> bool:
+        """One row for a tier that has not run for long may come late, if it is not late already."""
+        since_ns = now_ns - self._ran_ns.get(batch.tier, self._began_ns)
+        self._ran_ns[batch.tier] = now_ns
+        return len(batch.slots) == 1 and since_ns >= PROBE_NS and self._deadline_ns[batch.slots[0]] >= now_ns
 
     def _lost_ns(self, now_ns: int, delivery: Delivery) -> int:
         """A row due later than this is not given up: a session is idle soon enough for the largest batch."""

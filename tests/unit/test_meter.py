@@ -40,6 +40,7 @@ def slots(*numbers: int) -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
 
 def one_of_each(bench: Bench) -> None:
     rows = bench.rows
+    rows.tier[:4] = (0, 1, 2, 0)
     rows.outcome[:4] = (Outcome.SCORED, Outcome.DEGRADED, Outcome.EXPIRED, Outcome.DEAD_LETTER)
     rows.arrival_ns[:] = 100 * NS_PER_MS
     rows.dispatch_ns[:] = 103 * NS_PER_MS
@@ -66,6 +67,7 @@ def test_a_record_holds_what_happened() -> None:
     assert record.dead_letter_codes == {"wrong-type": 1}
     assert record.deadline_misses == 1
     assert record.tiers == {"primary": 2, "lite": 1}
+    assert record.in_time == {"primary": 1, "lite": 1}
     assert record.batch_rows == {1: 1, 2: 1}
     assert record.lag == {"transactions/0": 5}
     assert (record.from_ms, record.to_ms) == (at(0).wall_ms, at(1).wall_ms)
@@ -102,6 +104,7 @@ def test_a_delivery_after_the_deadline_is_a_miss_and_one_without_timestamp_has_n
     bench.meter.delivered(slots(0).astype(np.int64), at(0.2000001))
     record = bench.meter.finish(at(1))
     assert record.deadline_misses == 2
+    assert record.in_time == {"primary": 1, "lite": 1}
     assert sum(record.histograms["age"].values()) == 3
 
 

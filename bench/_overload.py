@@ -1,0 +1,66 @@
+"""One pipeline process of an overload run, until SIGTERM; prints one line of JSON at its end.
+
+`python -m bench._overload CONFIG WAY BOOTSTRAP SUFFIX MOMENTS` runs the configuration with the batcher of that way,
+and writes each metrics record to MOMENTS as a line.
+"""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+import pipeline.assembly
+from bench.rivals import OURS, RIVALS
+from pipeline.batcher import Batcher
+from pipeline.config.load import load
+from pipeline.scorer import ModelTier
+from pipeline.service import run_pipeline
+
+
+def use(way: str) -> None:
+    """Put a rival in the batcher's place."""
+    if way == OURS:
+        return
+
+    def rival(config: Any, rows: Any, tiers: Any) -> Batcher:
+        costs = [tier.cost if isinstance(tier, ModelTier) else None for tier in tiers]
+        return cast(Batcher, RIVALS[way](rows.deadline_ns, costs, max(config.engine.buckets)))
+
+    pipeline.assembly.batcher_of = rival
+
+
+def main() -> None:
+    path, way, bootstrap, suffix, moments = sys.argv[1:]
+    use(way)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
+    topics = {"decisions": "decisions", "dead_letters": "dead-letters", "metrics": "metrics"}
+    assignments = (
+        f"kafka.bootstrap.servers={bootstrap}",
+        f"kafka.group.id=overload{suffix}",
+        "engine.metrics_ms=100",
+        *(f"topics.{name}={topic}{suffix}" for name, topic in topics.items()),
+        *(f"inputs.{name}.topic={name}{suffix}" for name in ("transactions", "labels")),
+    )
+    config = load(path, environ=os.environ, assignments=assignments).config
+    cpu = [time.process_time()]
+    with Path(moments).open("wb") as written:
+
+        def note(record: Any, _totals: Any) -> None:
+            now = time.process_time()
+            line = {"cpu_s": now - cpu[0], **msgspec.to_builtins(record, str_keys=True)}
+            cpu[0] = now
+            written.write(json.dumps(line).encode() + b"\n")
+
+        summary = run_pipeline(config, stop=stop, on_meter=note, on_ready=lambda: print("ready", flush=True))
+    print(json.dumps({"drained": summary.drained, "outcomes": summary.totals.outcomes}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
