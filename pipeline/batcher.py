@@ -1,6 +1,6 @@
 """Which rows run next, in which tier, and which can no longer make it. Pure: time comes as an argument."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -14,10 +14,10 @@ HORIZON_ROWS = 4096
 """So many rows, by deadline, are weighed against each other; those behind them are not urgent."""
 CALM = 1.25
 """Overload is over when the rows would be served in time though every run took so much longer."""
-PROBE_NS = 1_000_000_000
-"""How long a tier may seem too slow for any row before one row is risked to see whether it still is."""
-WAKE_NS = 2_000_000
-"""With objective `cost`, how long before the last moment a batch leaves: what a turn of the loop may take."""
+PROBE_NS = 100_000_000
+"""How long a tier may seem too slow for any row before a batch is risked to see whether it still is."""
+WAKE_NS = 5_000_000
+"""How long before the last moment something is done that can wait till then: what a turn of the loop may take."""
 Objective = Literal["latency", "cost"]
 
 
@@ -56,7 +56,7 @@ class Batcher:
         self._objective = objective
         self._deadlines = deadlines
         self._delivery = AT_ONCE
-        self._running: list[tuple[int, Batch]] = []
+        self._running: list[Batch] = []
         self._lower_ran = False
         self._unserved: list[NDArray[np.int32]] = []
         self._given_up: list[NDArray[np.int32]] = []
@@ -99,7 +99,7 @@ class Batcher:
 
     def complete(self, batch: Batch) -> None:
         """The batch has been run; its session is idle. A batch of a rule needs no such word."""
-        self._running = [(end_ns, other) for end_ns, other in self._running if other is not batch]
+        self._running = [other for other in self._running if other is not batch]
 
     def poll(self, now_ns: int, delivery: Delivery = AT_ONCE) -> Plan:
         """Take out what must leave now: at most one batch an idle session, and all that cannot be saved."""
@@ -110,7 +110,7 @@ class Batcher:
         if not len(self._pending):
             return Plan([], given_up)
         if not self._deadlines:
-            return Plan(self._in_order(now_ns), given_up)
+            return Plan(self._in_order(), given_up)
         lost = self._pending.take_first(self._pending.before(self.lost_before_ns(now_ns, delivery)))
         lost = np.concatenate((given_up, lost))
         batches: list[Batch] = self._probes(now_ns)
@@ -120,8 +120,8 @@ class Batcher:
             if batch is None:
                 break
             batches.append(self._started(batch, now_ns))
-        if len(self._running) == self._sessions and (self.overloaded or self._rule is not None):
-            self._unserved.append(self._take_unservable(max(now_ns, min(end_ns for end_ns, _ in self._running))))
+        if len(self._running) == self._sessions and self._rule is not None:
+            self._unserved.append(self._take_unservable(now_ns + WAKE_NS))
         rest = np.concatenate(self._unserved)
         if self._rule is None:
             return Plan(batches, np.concatenate((lost, rest)))
@@ -138,23 +138,25 @@ class Batcher:
         return now_ns + delivery.typical_ns + (self._cheapest_ns() if certain else 0)
 
     def _started(self, batch: Batch, now_ns: int) -> Batch:
-        self._running.append((now_ns + self._scored[batch.tier].promised_ns(len(batch.slots)), batch))
+        self._running.append(batch)
         self._ran_ns[batch.tier] = now_ns
         return batch
 
     def _probes(self, now_ns: int) -> list[Batch]:
-        """One row to each tier that seems too slow for any and has not run for a while: else it is never learned.
+        """Rows for each tier that seems too slow for any and has not run for a while: else it is never learned.
 
-        It is the row with the most time left; it may come late.
+        They are those that it is expected to serve, or else the one with the most time left; they may come late.
         """
         probes: list[Batch] = []
         for number, tier in enumerate(self._scored):
             if not len(self._pending) or len(self._running) == self._sessions:
                 break
-            slack_ns = int(self._pending.due_ns[-1]) - now_ns - self._room_ns()
-            if now_ns - self._ran_ns[number] >= PROBE_NS and tier.promised_ns(1) > slack_ns:
-                last = np.array([len(self._pending) - 1])
-                probes.append(self._started(Batch(number, self._pending.take_at(last)), now_ns))
+            due_ns, ready_ns = self._pending.due_ns, now_ns + self._delivery.typical_ns
+            if now_ns - self._ran_ns[number] >= PROBE_NS and tier.promised_ns(1) > due_ns[-1] - ready_ns:
+                rows, first = self._best_size(tier.expected_ns, tier, due_ns, ready_ns)
+                first = first if rows else len(due_ns) - 1
+                places = np.arange(first, first + max(1, rows))
+                probes.append(self._started(Batch(number, self._pending.take_at(places)), now_ns))
         return probes
 
     def next_wake_ns(self) -> int:
@@ -162,20 +164,23 @@ class Batcher:
         self._pending.settle()
         if not len(self._pending) or not self._deadlines:
             return NEVER_NS
-        needed_ns = self._cheapest_ns()
+        needed_ns = self._cheapest_ns() + (WAKE_NS if self._rule is not None else 0)
         if self._objective == "cost" and len(self._running) < self._sessions:
             needed_ns = self._scored[0].promised_ns(self._cheapest_rows()) + WAKE_NS
         return int(self._pending.due_ns[0]) - self._room_ns() - needed_ns
 
     def _cheapest_ns(self) -> int:
-        return min(tier.promised_ns(1) for tier in self._scored)
+        """One row on the quickest tier: as promised above a rule, else as expected, since hope costs nothing."""
+        if self._rule is not None:
+            return min(tier.promised_ns(1) for tier in self._scored)
+        return min(tier.expected_ns(1) for tier in self._scored)
 
     def _room_ns(self) -> int:
         """A doubtful row takes nobody's place while all are served: then the usual delivery time will do."""
         return self._delivery.promised_ns if self.overloaded else self._delivery.typical_ns
 
     def _take_unservable(self, free_ns: int) -> NDArray[np.int32]:
-        """Rows that no session can serve in time if the first is idle at `free_ns`."""
+        """Rows that no session can serve in time, were one idle at `free_ns`."""
         return self._pending.take_first(self._pending.before(free_ns + self._room_ns() + self._cheapest_ns()))
 
     def _next(self, now_ns: int) -> Batch | None:
@@ -202,9 +207,9 @@ class Batcher:
     def _weighed(self, now_ns: int) -> Batch | None:
         """Not all fit into one run in time: the first rows if the rest can follow, else those worth most."""
         ready_ns, due_ns, best = now_ns + self._room_ns(), self._pending.due_ns, self._scored[0]
-        rows, first = self._best_size(best, due_ns, ready_ns)
+        rows, first = self._best_size(best.promised_ns, best, due_ns, ready_ns)
         if not rows:
-            return self._lower(ready_ns, np.arange(len(due_ns)))
+            return self._lower(ready_ns, np.arange(len(due_ns))) or self._hopeful(now_ns)
         took_ns = best.promised_ns(rows)
         head = self._head(best, due_ns, ready_ns)
         if head:
@@ -232,14 +237,16 @@ class Batcher:
         sizes = [min(size, len(due_ns)) for size in self._sizes]
         return max((size for size in sizes if tier.promised_ns(size) <= due_ns[0] - ready_ns), default=0)
 
-    def _best_size(self, tier: TierCost, due_ns: NDArray[np.int64], ready_ns: int) -> tuple[int, int]:
+    def _best_size(
+        self, cost_ns: Callable[[int], int], tier: TierCost, due_ns: NDArray[np.int64], ready_ns: int
+    ) -> tuple[int, int]:
         """How many rows a run must have to score the most a second in time, and the first that can be in it."""
         pending, best_rate, best = len(due_ns), 0.0, (0, 0)
         for size in self._sizes:
             size = min(size, pending)
-            first = int(np.searchsorted(due_ns, ready_ns + tier.promised_ns(size)))
+            first = int(np.searchsorted(due_ns, ready_ns + cost_ns(size)))
             rows = min(size, pending - first)
-            if rows < size and rows and tier.promised_ns(rows) > due_ns[first] - ready_ns:
+            if rows < size and rows and cost_ns(rows) > due_ns[first] - ready_ns:
                 continue  # fewer rows may take longer: a curve need not rise
             if rows and (rate := rows / tier.expected_ns(rows)) > best_rate:
                 best_rate, best = rate, (rows, first)
@@ -267,7 +274,8 @@ class Batcher:
         due_ns = self._pending.due_ns[places]
         most, found = 0, None
         for number in range(1, len(self._scored)):
-            rows, first = self._best_size(self._scored[number], due_ns, ready_ns)
+            tier = self._scored[number]
+            rows, first = self._best_size(tier.promised_ns, tier, due_ns, ready_ns)
             if rows > most:
                 most, found = rows, (number, places[first : first + rows])
             if most == len(places):
@@ -277,10 +285,20 @@ class Batcher:
         self._lower_ran = True
         return Batch(found[0], self._pending.take_at(found[1]))
 
-    def _in_order(self, now_ns: int) -> list[Batch]:
+    def _hopeful(self, now_ns: int) -> Batch | None:
+        """No tier promises to serve any row: the best that is expected to. An idle session would serve none."""
+        self.overloaded = True
+        due_ns, ready_ns = self._pending.due_ns, now_ns + self._delivery.typical_ns
+        for number, tier in enumerate(self._scored):
+            rows, first = self._best_size(tier.expected_ns, tier, due_ns, ready_ns)
+            if rows:
+                return Batch(number, self._pending.take_at(np.arange(first, first + rows)))
+        return None
+
+    def _in_order(self) -> list[Batch]:
         batches = []
         while len(self._pending) and len(self._running) < self._sessions:
             batch = Batch(0, self._pending.take_first(self._buckets[-1]))
-            self._running.append((now_ns, batch))
+            self._running.append(batch)
             batches.append(batch)
         return batches

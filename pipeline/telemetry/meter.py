@@ -16,6 +16,7 @@ HISTOGRAMS = ("queue", "features", "score", "total", "delivery", "age")
 _QUEUE, _FEATURES, _SCORE, _TOTAL, _DELIVERY, _AGE = range(len(HISTOGRAMS))
 _EXPIRED, _DEAD_LETTER = int(Outcome.EXPIRED), int(Outcome.DEAD_LETTER)
 _NO_TIMESTAMP = NO_TIMESTAMP
+_IN_TIME, _OVERDUE = 0, 1
 
 
 @kernel(
@@ -47,7 +48,7 @@ def _count_decided(
 
 @kernel(
     "int64(int64[::1], int64, int64, int64[::1], int64[::1], int64[::1], int8[::1], int8[::1], int64[:, ::1],"
-    "int64[::1])"
+    "int64[:, ::1])"
 )
 def _count_delivered(
     slots: Any,
@@ -59,17 +60,18 @@ def _count_delivered(
     outcome: Any,
     tier: Any,
     histograms: Any,
-    in_time: Any,
+    answered: Any,
 ) -> int:
     misses = 0
     for index in range(len(slots)):
         slot = slots[index]
         if outcome[slot] == _DEAD_LETTER:
             continue
-        if outcome[slot] == _EXPIRED or now_ns > deadline_ns[slot]:
+        in_time = now_ns <= deadline_ns[slot]
+        if outcome[slot] != _EXPIRED:
+            answered[_IN_TIME if in_time else _OVERDUE, tier[slot]] += 1
+        if outcome[slot] == _EXPIRED or not in_time:
             misses += 1
-        else:
-            in_time[tier[slot]] += 1
         histograms[_DELIVERY, bucket_of((now_ns - handed_ns[slot]) // 1000)] += 1
         if timestamp_ms[slot] != _NO_TIMESTAMP:
             histograms[_AGE, bucket_of((now_ms - timestamp_ms[slot]) * 1000)] += 1
@@ -119,7 +121,7 @@ class Meter:
         self._batch_rows.clear()
         self._outcomes: NDArray[np.int64] = np.zeros(len(OUTCOMES), np.int64)
         self._tier_rows = [0] * len(self._tiers)
-        self._in_time: NDArray[np.int64] = np.zeros(len(self._tiers), np.int64)
+        self._answered: NDArray[np.int64] = np.zeros((2, len(self._tiers)), np.int64)
         self._dead_letters: dict[str, int] = {}
         self._delivered = 0
         self._misses = 0
@@ -163,7 +165,7 @@ class Meter:
             rows.outcome,
             rows.tier,
             self._histograms,
-            self._in_time,
+            self._answered,
         )
 
     def due_ns(self) -> int:
@@ -210,7 +212,8 @@ class Meter:
             lag=dict(self._lag()),
             batch_rows=self._batch_rows.sparse(),
             tiers=dict(zip(self._tiers, self._tier_rows, strict=True)),
-            in_time=dict(zip(self._tiers, self._in_time.tolist(), strict=True)),
+            in_time=dict(zip(self._tiers, self._answered[_IN_TIME].tolist(), strict=True)),
+            overdue=dict(zip(self._tiers, self._answered[_OVERDUE].tolist(), strict=True)),
             histograms={name: sparse_of(self._histograms[index]) for index, name in enumerate(HISTOGRAMS)},
             counts=counts,
         )

@@ -15,8 +15,8 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `outcomes` are rows by outcome as decided, `delivered` those whose delivery was reported (dead letters
     too); `deadline_misses` are decisions delivered after their deadline or expired before it could be met.
-    `tiers` are rows scored by tier, `in_time` those of them whose delivery was reported inside their deadline: of
-    the best tier, that is goodput. `histograms` are sparse (bucket -> count, see
+    `tiers` are rows scored by tier, `in_time` those of them whose delivery was reported inside their deadline (of
+    the best tier, that is goodput) and `overdue` those where it was reported after it. `histograms` are sparse (bucket -> count, see
     `pipeline.telemetry.histogram`) in µs: `queue`, `features`, `score` and `total` as in a decision's
     `latency_us`, `delivery` from hand-over to the delivery report, `age` from the record's timestamp to it.
     `batch_rows` is one too, of rows a batch. `counts` holds what has no field of its own.
@@ -37,6 +37,7 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: Sparse = {}
     tiers: dict[str, int] = {}
     in_time: dict[str, int] = {}
+    overdue: dict[str, int] = {}
     histograms: dict[str, Sparse] = {}
     counts: dict[str, int] = {}
 
@@ -86,6 +87,7 @@ def merged(left: MetricsRecord, right: MetricsRecord) -> MetricsRecord:
         batch_rows=_added((left.batch_rows, right.batch_rows)),
         tiers=_added((left.tiers, right.tiers)),
         in_time=_added((left.in_time, right.in_time)),
+        overdue=_added((left.overdue, right.overdue)),
         histograms={name: _added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names},
         counts=_added((left.counts, right.counts)),
     )

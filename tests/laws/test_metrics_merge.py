@@ -27,6 +27,7 @@ def records(draw: st.DrawFn) -> MetricsRecord:
         batch_rows=draw(SPARSE),
         tiers=draw(COUNTS),
         in_time=draw(COUNTS),
+        overdue=draw(COUNTS),
         histograms=draw(st.dictionaries(st.sampled_from(["total", "age"]), SPARSE)),
         counts=draw(COUNTS),
     )

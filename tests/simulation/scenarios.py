@@ -144,7 +144,9 @@ class Recorder:
                 self._running.append((now_ns + promised_ns, batch))
                 assert 1 <= len(batch.slots) <= self._rows_max
             if self._deadlines and not self._probes(batch, now_ns):
-                done_ns = now_ns + delivery.typical_ns + promised_ns
+                cost = self._live.costs[batch.tier]
+                needed_ns = min(promised_ns, cost.expected_ns(len(batch.slots))) if cost else 0
+                done_ns = now_ns + delivery.typical_ns + needed_ns
                 assert (self._deadline_ns[batch.slots] >= done_ns).all(), "dispatched though it will be late"
             self.left.append(batch.slots)
         assert len(self._running) <= self._sessions
@@ -154,10 +156,10 @@ class Recorder:
         return plan
 
     def _probes(self, batch: Batch, now_ns: int) -> bool:
-        """One row for a tier that has not run for long may come late, if it is not late already."""
+        """Rows for a tier that has not run for long may come late, if they are not late already."""
         since_ns = now_ns - self._ran_ns.get(batch.tier, self._began_ns)
         self._ran_ns[batch.tier] = now_ns
-        return len(batch.slots) == 1 and since_ns >= PROBE_NS and self._deadline_ns[batch.slots[0]] >= now_ns
+        return since_ns >= PROBE_NS and (self._deadline_ns[batch.slots] >= now_ns).all()
 
     def _lost_ns(self, now_ns: int, delivery: Delivery) -> int:
         """A row due later than this is not given up: a session is idle soon enough for the largest batch."""

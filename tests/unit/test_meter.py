@@ -67,7 +67,7 @@ def test_a_record_holds_what_happened() -> None:
     assert record.dead_letter_codes == {"wrong-type": 1}
     assert record.deadline_misses == 1
     assert record.tiers == {"primary": 2, "lite": 1}
-    assert record.in_time == {"primary": 1, "lite": 1}
+    assert (record.in_time, record.overdue) == ({"primary": 1, "lite": 1}, {"primary": 0, "lite": 0})
     assert record.batch_rows == {1: 1, 2: 1}
     assert record.lag == {"transactions/0": 5}
     assert (record.from_ms, record.to_ms) == (at(0).wall_ms, at(1).wall_ms)
@@ -104,7 +104,7 @@ def test_a_delivery_after_the_deadline_is_a_miss_and_one_without_timestamp_has_n
     bench.meter.delivered(slots(0).astype(np.int64), at(0.2000001))
     record = bench.meter.finish(at(1))
     assert record.deadline_misses == 2
-    assert record.in_time == {"primary": 1, "lite": 1}
+    assert (record.in_time, record.overdue) == ({"primary": 1, "lite": 1}, {"primary": 1, "lite": 0})
     assert sum(record.histograms["age"].values()) == 3
 
 
