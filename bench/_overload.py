@@ -5,22 +5,28 @@ and writes each metrics record to MOMENTS as a line.
 """
 
 import json
+import math
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 import pipeline.assembly
-from bench.rivals import OURS, RIVALS
+import pipeline.service
+from bench._rivals import OURS, RIVALS
 from pipeline.batcher import Batcher
 from pipeline.config.load import load
-from pipeline.scorer import ModelTier
+from pipeline.scorer import ModelTier, Tier
 from pipeline.service import run_pipeline
+from pipeline.tiers import open_tiers
+
+Z_99 = 2.326
 
 
 def use(way: str) -> None:
@@ -35,7 +41,17 @@ def use(way: str) -> None:
     pipeline.assembly.batcher_of = rival
 
 
+made: list[Tier] = []
+
+
+def remembered(*arguments: Any) -> list[Tier]:
+    """The tiers, kept to be asked at the end."""
+    made[:] = open_tiers(*arguments)
+    return made
+
+
 def main() -> None:
+    pipeline.service.open_tiers = remembered
     path, way, bootstrap, suffix, moments = sys.argv[1:]
     use(way)
     # A core of its own beside the broker's and the sender's: the model's time is then its own.
@@ -61,7 +77,15 @@ def main() -> None:
             written.write(json.dumps(line).encode() + b"\n")
 
         summary = run_pipeline(config, stop=stop, on_meter=note, on_ready=lambda: print("ready", flush=True))
-    print(json.dumps({"drained": summary.drained, "outcomes": summary.totals.outcomes}), flush=True)
+    learned = {tier.name: learned_costs(tier, config.engine.buckets) for tier in made if isinstance(tier, ModelTier)}
+    print(json.dumps({"drained": summary.drained, "learned": learned}), flush=True)
+
+
+def learned_costs(tier: ModelTier, buckets: Sequence[int]) -> dict[str, Any]:
+    """What the run taught of a tier's costs; the noise is that of a lognormal with the quantile promised."""
+    expected_us = {size: tier.cost.expected_ns(size) / 1000 for size in buckets}
+    upper = tier.cost.promised_ns(buckets[-1]) / max(1, tier.cost.expected_ns(buckets[-1]))
+    return {"expected_us": expected_us, "noise": math.log(max(upper, 1.0)) / Z_99}
 
 
 if __name__ == "__main__":

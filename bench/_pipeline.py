@@ -1,7 +1,7 @@
 """The shipped fraud pipeline over a topic that is there, in a process of its own; prints one line of JSON.
 
-`python -m bench._pipeline BOOTSTRAP EVENTS GROUP [profile]`. Only the addresses differ from the shipped defaults,
-and the budget: an hour, so that a backlog is scored rather than expired.
+`python -m bench._pipeline BOOTSTRAP EVENTS GROUP [profile|plain] [SETTING=VALUE ...]`. Only the addresses differ from
+the shipped defaults, and the budget: an hour, so that a backlog is scored rather than expired.
 """
 
 import json
@@ -16,6 +16,7 @@ from features.state import FeatureSet
 from pipeline.assembly import Assembly
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.load import load
+from pipeline.scorer import ModelTier
 from pipeline.tiers import open_tiers
 
 HOUR_MS = 3_600_000
@@ -44,7 +45,8 @@ def profiled(assembly: Assembly) -> Counter[str]:
     timed(intake, "poll", "consume", spent)
     timed(assembly.batcher, "poll", "batch", spent)
     for tier in assembly.scorer._runner._tiers:  # type: ignore[attr-defined]
-        timed(tier.session, "run", "score", spent)
+        if isinstance(tier, ModelTier):
+            timed(tier.session, "run", "score", spent)
     timed(assembly.scorer, "submit", "gather, scatter", spent)
     timed(assembly.decider, "scored", "decide", spent)
     timed(outlet._encoder, "encode", "encode", spent)

@@ -41,6 +41,7 @@ class Trial:
     start_ms: int
     topics: dict[str, str]
     drained: bool
+    learned: dict[str, dict[str, Any]]
 
     def during(self, phase: int, skip_s: float = 0.0) -> list[dict[str, Any]]:
         """The records of a phase without its first seconds."""
@@ -78,4 +79,5 @@ def run_trial(bootstrap: str, config: str, way: str, phases: Sequence[tuple[floa
         records = [json.loads(line) for line in Path(moments.name).read_bytes().splitlines()]
     if not keep:
         delete_topics(bootstrap, list(names.values()))
-    return Trial(records, spans, start_ms, names, bool(json.loads(out.splitlines()[-1])["drained"]))
+    ended = json.loads(out.splitlines()[-1])
+    return Trial(records, spans, start_ms, names, bool(ended["drained"]), ended["learned"])

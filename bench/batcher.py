@@ -17,9 +17,9 @@ import numpy as np
 
 from bench._cluster import delete_topics, real_cluster
 from bench._machine import RESULTS, save
+from bench._rivals import OURS, RIVALS, WAYS
+from bench._slow_model import NAME, write_slow_model
 from bench._trial import own_configuration, run_trial, total
-from bench.rivals import OURS, RIVALS, WAYS
-from bench.slow_model import NAME, write_slow_model
 from pipeline.config.load import load
 from pipeline.sim.arrivals import poisson
 from pipeline.sim.loop import simulate

@@ -238,6 +238,7 @@ class Assembly:
             "disordered": intake.disordered,
             "key_disagreements": intake.key_disagreements,
             "unreadable_deadlines": intake.unreadable_deadlines,
+            "held": intake.held,
             "undeliverable": self.outlet.buried,
             "not_finite": self.decider.not_finite,
             **promises(self.tiers),

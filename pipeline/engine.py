@@ -1,6 +1,5 @@
 """The engine's loop: one turn reads like the way of the data."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -142,7 +141,7 @@ class Engine:
             if not work:
                 self._wake.wait(self._wait_ms())
             elif work < LITTLE:
-                time.sleep(self._poll_interval_s)
+                self._scorer.pause(self._poll_interval_s)
 
     def drain(self, until_ns: int) -> bool:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from features.catalog import InputSpec
 from features.columns import Columns
 from features.state import FeatureState
+from pipeline.backpressure import Backpressure
 from pipeline.batch import NEVER_NS
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
@@ -42,6 +43,7 @@ class IntakeCounts:
     disordered: int = 0
     key_disagreements: int = 0
     unreadable_deadlines: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,12 +127,13 @@ class Intake:
         self._payload_length = np.zeros(n, np.int64)
         self._future = np.zeros(n, np.int8)
         self._turn = 0
+        self._pressure = Backpressure(max(1, n // 4))
         self.counts = IntakeCounts()
 
     def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
         """One turn over the lanes, each with its share of what there is room for; returns the bad records.
 
-        Reading stops, which is the back-pressure of a partition, while `rows` has no room.
+        Reading stops, which is the back-pressure of a partition, while `rows` has too little room.
         """
         if not lanes:
             return []
@@ -138,13 +141,14 @@ class Intake:
         left = self._limits.poll_rows_max
         chunks: list[Chunk] = []
         for lane in (*lanes[self._turn :], *lanes[: self._turn]):
-            rows_max = min(left, self._in_flight.room())
+            rows_max = min(left, self._pressure.rows_allowed(self._in_flight.room()))
             if rows_max == 0:
                 break
             messages = lane.read(rows_max)
             if messages.count:
                 left -= messages.count
                 chunks.append(self._claim(lane.key, messages))
+        self.counts.held = self._pressure.held
         return [item for run in _runs(chunks) for item in self._make_rows(run, clock)]
 
     def _claim(self, partition: Any, messages: Messages) -> Chunk:

@@ -1,7 +1,9 @@
 """Batches through sessions: in the loop itself, or on threads of their own while the loop decodes and encodes."""
 
 import queue
+import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,8 +14,11 @@ from numpy.typing import NDArray
 from features.rule import Rule
 from models.cost import Calibration
 from pipeline.batch import Batch, TierCost
+from pipeline.kafka.wake import Wake
 from pipeline.rows import Rows
 from pipeline.wire.decision import TierLabel
+
+SWITCH_S = 0.0005
 
 
 class Session(Protocol):
@@ -74,6 +79,10 @@ class Scorer(Protocol):
 
     def busy(self) -> bool:
         """Whether a submitted batch has not come back from `finished`."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Let the loop rest, no longer than until a batch is done."""
         ...
 
     def close(self) -> None:
@@ -140,6 +149,10 @@ class InlineScorer:
         """Never, once `finished` was called."""
         return bool(self._done)
 
+    def pause(self, seconds: float) -> None:
+        """Sleep."""
+        time.sleep(seconds)
+
     def close(self) -> None:
         """Nothing to stop."""
 
@@ -161,6 +174,9 @@ class ThreadScorer:
     ) -> None:
         self._tiers = tiers
         self._wake = wake
+        self._bell = Wake()
+        # A thread that has scored waits at most so long for the loop to let it say so; 5 ms are Python's own choice.
+        sys.setswitchinterval(SWITCH_S)
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[Batch, int] | BaseException] = queue.SimpleQueue()
         self._in_flight = 0
@@ -183,6 +199,7 @@ class ThreadScorer:
                 self._done.put((batch, runner.run(batch)))
             except BaseException as error:  # handed to the loop, which raises it
                 self._done.put(error)
+            self._bell.ring()
             self._wake()
 
     def submit(self, batch: Batch) -> None:
@@ -209,9 +226,18 @@ class ThreadScorer:
         """Whether a batch has not come back."""
         return self._in_flight > 0
 
+    def pause(self, seconds: float) -> None:
+        """Sleep until a batch is done, so that a session does not wait for the loop; or for so long."""
+        if self._in_flight and self._done.empty():
+            self._bell.wait(round(seconds * 1000))
+        elif not self._in_flight:
+            time.sleep(seconds)
+
     def close(self) -> None:
         """Stop the threads after the batches they hold; waits at most a second."""
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join(timeout=1.0 / len(self._threads))
+        if not any(thread.is_alive() for thread in self._threads):
+            self._bell.close()

@@ -49,7 +49,7 @@ def test_json_holds_every_forecast_and_the_answer(curve: str, capsys: pytest.Cap
     needed = answer["processes_needed"]
     assert found[needed]["good"] >= 0.999
     assert found[needed - 1]["good"] < 0.999
-    assert set(found[needed]["tiers"]) == {"primary", "lite"}
+    assert set(found[needed]["tiers"]) == {"primary", "lite", "rule"}
 
 
 def test_a_lower_tiers_score_counts_when_asked_for(curve: str, capsys: pytest.CaptureFixture[str]) -> None:
