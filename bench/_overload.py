@@ -54,8 +54,6 @@ def main() -> None:
     pipeline.service.open_tiers = remembered
     path, way, bootstrap, suffix, moments = sys.argv[1:]
     use(way)
-    # A core of its own beside the broker's and the sender's: the model's time is then its own.
-    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     topics = {"decisions": "decisions", "dead_letters": "dead-letters", "metrics": "metrics"}

@@ -7,7 +7,6 @@ who got what.
 
 import argparse
 import json
-import os
 import re
 import tempfile
 from pathlib import Path
@@ -175,7 +174,6 @@ def main() -> None:
         if arguments.simulated:
             return
         with real_cluster() as bootstrap:
-            os.sched_setaffinity(0, {0})  # the sender; the pipeline takes the last core
             # Twice, since the first also warms the broker's own compiler up. Beside a broker on the same cores a run
             # takes longer than alone: capacity is what the model scores there when nothing else is asked of it.
             alone, unlimited = capacity, WAYS[-1]

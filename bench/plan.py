@@ -1,4 +1,4 @@
-"""Does `headrace plan` foretell a real run? The slow model of bench/batcher, five real runs a load, one forecast each.
+"""Does `headrace plan` foretell a real run? The slow model of bench/batcher, five runs a load, one forecast each.
 
 The forecast is given what the process of a first run had learned of its model's costs; all else is as shipped.
 Latencies are compared where nothing expires, since a process counts the ages of all its answers together.
@@ -6,7 +6,6 @@ Latencies are compared where nothing expires, since a process counts the ages of
 
 import argparse
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -68,10 +67,9 @@ def plot(rows: list[dict[str, Any]]) -> None:
     ):
         points = [row for row in rows if name in row]
         for place, row in enumerate(points):
-            axis.plot(
-                [place] * RUNS, row[name]["seen"], "o", color="#9aa5b1", ms=5, label="" if place else "real runs"
-            )
-            axis.plot(place, row[name]["said"], "D", color="#2f6fb0", ms=7, label="" if place else "headrace plan")
+            seen, said = row[name]["seen"], row[name]["said"]
+            axis.plot([place] * len(seen), seen, "o", color="#9aa5b1", ms=5, label="" if place else "real runs")
+            axis.plot(place, said, "D", color="#2f6fb0", ms=7, label="" if place else "headrace plan")
         axis.set_xticks(range(len(points)), [f"{row['load']:g} x" for row in points])
         axis.set_ylim(bottom=0)
         axis.set_xlabel("load, times capacity")
@@ -86,7 +84,6 @@ def main() -> None:
     parser.add_argument("--loads", type=float, nargs="*", default=LOADS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, real_cluster() as bootstrap:
-        os.sched_setaffinity(0, {0})
         models = Path(folder) / "models"
         write_slow_model(models, tuple(load("fraud", environ={}).config.features))
         path = own_configuration(Path(folder), LADDER[:1], models, ENGINE)

@@ -30,8 +30,9 @@ class DeliveryTime:
     """Two quantiles over the decisions delivered last, in ns: `learned`.
 
     `typical_ns` is the median of two seconds: a row that has less time left than this is lost. `promised_ns` is what
-    all but one in a thousand of the last ten seconds kept, at most `promised_ns_max` while the median is below it, so that one stall of the broker does
-    not declare every row lost. Both are 5 ms until something was delivered and stay while nothing is.
+    all but one in a thousand of the last ten seconds kept, at most `promised_ns_max` while the median is below it, so
+    that one stall of the broker does not declare every row lost. Both are 5 ms until something was delivered and stay
+    while nothing is.
     """
 
     def __init__(self, promised_ns_max: int) -> None:

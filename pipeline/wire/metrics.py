@@ -18,8 +18,8 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     `tiers` are rows scored by tier, `in_time` those of them whose delivery was reported inside their deadline (of
     the best tier, that is goodput) and `overdue` those where it was reported after it. `histograms` are sparse
     (bucket -> count, see `pipeline.telemetry.histogram`) in µs: `queue`, `features`, `score` and `total` as in a
-    decision's `latency_us`, `delivery` from hand-over to the delivery report, `age` from the record's timestamp to it.
-    `batch_rows` is one too, of rows a batch. `counts` holds what has no field of its own.
+    decision's `latency_us`, `delivery` from hand-over to the delivery report, `age` from the record's timestamp to
+    it. `batch_rows` is one too, of rows a batch. `counts` holds what has no field of its own.
     """
 
     pipeline: str
