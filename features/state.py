@@ -154,8 +154,6 @@ class FeatureState:
         for plan in self._features.entities:
             if isinstance(plan, PanedPlan) or plan.label_input != input_name:
                 continue
-            if not plan.shared:
-                raise NotImplementedError(f"labels on entity {plan.name!r}, which is the topic's key")
             state = self._global[plan.name]
             assert isinstance(state, EntityState)
             disordered += state.apply_labels(columns, rows)

@@ -116,7 +116,11 @@ def test_what_panes_cannot_tell_is_refused_with_the_reason(window, told):
         (1, {}, "greater than or equal to 2"),
         (367, {}, "less than or equal to 366"),
         ("30", {}, "valid integer"),
-        (30, {"labels": {"input": "labels", "field": "hit"}}, "panes: found 30 beside `labels`, expected one of"),
+        (
+            30,
+            {"key": "terminal", "order": "arrival", "labels": {"input": "labels", "field": "hit"}},
+            "panes: found 30 beside `labels`, expected one of",
+        ),
     ],
 )
 def test_panes_that_an_entity_cannot_have_are_refused(panes, entity, told):
