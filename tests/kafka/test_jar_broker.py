@@ -67,8 +67,8 @@ def test_a_port_that_is_taken_is_said_with_the_brokers_own_words() -> None:
 ORPHAN = """
 import subprocess, sys, time
 from pipeline.kafka.broker import ends_with_us
-child = subprocess.Popen([*ends_with_us(), sys.executable, "-c", "print('begun', flush=True); import time; time.sleep(1000)"],
-                         start_new_session=True)
+sleeper = "print('begun', flush=True); import time; time.sleep(1000)"
+child = subprocess.Popen([*ends_with_us(), sys.executable, "-c", sleeper], start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(1000)
 """
