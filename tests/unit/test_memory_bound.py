@@ -116,3 +116,17 @@ def test_what_a_holding_took_it_gives_back_once() -> None:
     one.give_back()
     assert bound.left_bytes == 60
     assert other.take(60)
+
+
+def test_labels_without_end_reach_the_bound_too() -> None:
+    state = SET.new_state(4 * MIB)
+    batches = (columns_of("labels", seed=seed) for seed in range(1000))
+    with pytest.raises(StateFullError, match="entity 'terminal': its state has reached the bound"):
+        all(apply(state, fresh_ids(columns, number), "labels") for number, columns in enumerate(batches))
+
+
+def fresh_ids(columns: Columns, batch: int) -> Columns:
+    """Labels of events that no batch before had, all of them hits."""
+    columns.value[columns.schema.index("id")] += batch * ROWS
+    columns.value[columns.schema.index("hit")] = 1
+    return columns
