@@ -1,5 +1,6 @@
 """A model that costs about a millisecond a row, so that it and nothing else is the bottleneck: a wide perceptron."""
 
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def write_slow_model(folder: Path, inputs: tuple[str, ...]) -> None:
             output=name,
             thresholds=(0.3, 0.8),
             sha256=sha256_of(target / MODEL_FILE),
-            trained=Trained(how="random weights", data="none", rows=0, positives=0, seed=0),
+            trained=Trained(when=date(2026, 11, 21), how="random weights", data="none", rows=0, positives=0, seed=0),
             quality={},
         ),
     )

@@ -179,7 +179,7 @@ def main() -> None:
             alone, unlimited = capacity, WAYS[-1]
             capacity = [real(bootstrap, config, unlimited, 1.5 * alone)["scored"] for _ in range(2)][1]
             print(f"beside the broker {capacity:,.0f} rows a second", flush=True)
-            result |= {"capacity_beside_the_broker": capacity, "real": {}}
+            result |= {"capacity_beside_the_broker": capacity, "loads": list(arguments.loads), "real": {}}
             for way in arguments.ways:
                 result["real"][way] = [real(bootstrap, config, way, x * capacity) for x in arguments.loads]
                 print(way, json.dumps(result["real"][way]), flush=True)

@@ -113,12 +113,13 @@ def plot(trial: Trial, capacity: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--capacity", type=float, required=True, help="events a second, of bench/latency")
+    parser.add_argument("--capacity", type=float, help="events a second; else what bench/latency found last")
     parser.add_argument("--seconds", type=float, default=OVER[1])
     arguments = parser.parse_args()
+    capacity = arguments.capacity or json.loads((RESULTS / "latency.json").read_text())["capacity"]
     with real_cluster() as bootstrap:
-        result: dict[str, Any] = {"costs": costs(bootstrap), "capacity": arguments.capacity}
-        phases = [(OVER[0] * arguments.capacity, arguments.seconds), (UNDER[0] * arguments.capacity, UNDER[1])]
+        result: dict[str, Any] = {"costs": costs(bootstrap), "capacity": capacity}
+        phases = [(OVER[0] * capacity, arguments.seconds), (UNDER[0] * capacity, UNDER[1])]
         trial = run_trial(bootstrap, "fraud", OURS, phases, keep=False)
     outcomes = total(trial.moments, "outcomes", "scored"), *(total(trial.moments, "outcomes", n) for n in ANSWERS[1:])
     sent = sum(int(rate * seconds) for rate, seconds in phases)
@@ -130,7 +131,7 @@ def main() -> None:
     result["best_scored_share"] = max(0.0, min(1.0, (room_us - expired_us) / (scored_us - expired_us)))
     print(json.dumps(result, indent=1), flush=True)
     save("overload", result)
-    plot(trial, arguments.capacity)
+    plot(trial, capacity)
 
 
 if __name__ == "__main__":

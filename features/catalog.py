@@ -87,7 +87,11 @@ class LabelSpec(_Declared):
 
 
 class EntitySpec(_Declared):
-    """What windows are kept for."""
+    """What windows are kept for.
+
+    Every aggregate goes with `lateness`: state is a set in the order of event times, or panes whose contents have no
+    order, so what an event finds does not depend on when the others came.
+    """
 
     key: str
     lateness: DurationMs = 0
@@ -157,6 +161,12 @@ class Catalog(_Declared):
         require_present(f"entities.{name}.key", entity.key, self.decided.fields)
         if entity.labels is not None:
             where = f"entities.{name}.labels"
+            if entity.key == self.decided.key:
+                raise ValueError(
+                    f"{where}: found labels on an entity whose key, {entity.key!r}, is the key of topic "
+                    f"{self.decided.topic!r} itself, expected an entity with another key: such an entity's state "
+                    f"moves with its partition, and the partitions of labels do not move along"
+                )
             require_name(f"{where}.input", entity.labels.input, self.inputs)
             source = self.inputs[entity.labels.input]
             require_name(f"{where}.field", entity.labels.field, source.fields)

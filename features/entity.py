@@ -21,6 +21,7 @@ from features.entity_kernel import (
 )
 from features.expression import column_scales
 from features.keys import Keys
+from features.memory_bound import Holding, MemoryBound
 from features.schema import FieldType
 
 OPS = {aggregate: number for number, aggregate in enumerate(Aggregate)}
@@ -32,17 +33,6 @@ _ORDER_FREE = {
     Aggregate.TIME_SINCE_LAST,
 }
 _NO_OUT = np.empty((0, 0))
-_LABEL_ARENA_PART = 8
-
-
-class StateFullError(MemoryError):
-    """An entity's state has reached its bound."""
-
-    def __init__(self, entity: str, keys: int) -> None:
-        super().__init__(
-            f"entity {entity!r}: its state has reached the bound of memory_bytes_max with {keys} keys; raise it, "
-            f"shorten spans, take fewer panes, or add processes"
-        )
 
 
 @dataclass(frozen=True)
@@ -144,15 +134,18 @@ def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
 class EntityState:
     """The windows of one entity: of one partition's keys, or of all when the entity is fed by several.
 
-    Grows in the call, never in an event's kernel; memory is bounded by `bytes_max`.
+    Grows in the call, never in an event's kernel; all memory is taken from `bound`. Raises StateFullError when that
+    has no room for the first tables.
     """
 
-    def __init__(self, plan: EntityPlan, bytes_max: int) -> None:
+    def __init__(self, plan: EntityPlan, bound: MemoryBound) -> None:
         self.plan = plan
+        self._holding = Holding(plan.name, bound)
         self._keys = Keys(plan.keys_expected)
         self._records = np.zeros((self._keys.capacity, plan.record_words), np.int64)
-        self._arena = Arena(bytes_max)
-        self._labels = Arena(bytes_max // _LABEL_ARENA_PART if plan.label_input else 1)
+        self._holding.require(self._keys.used_bytes() + self._records.nbytes, 0)
+        self._arena = Arena(self._holding)
+        self._labels = Arena(self._holding, None if plan.label_input else 0)
         self._entry = np.zeros(max(1, len(plan.exact)), np.int64)
         self._counts = np.zeros(4, np.int64)
 
@@ -165,6 +158,10 @@ class EntityState:
         """Memory in use: segments, key records and the key table."""
         arenas = self._arena.used_bytes + self._labels.used_bytes
         return arenas + self._records.nbytes + self._keys.used_bytes()
+
+    def close(self) -> None:
+        """Leave its memory to others; nothing is called after that."""
+        self._holding.give_back()
 
     def apply(
         self,
@@ -222,7 +219,7 @@ class EntityState:
                 _NO_OUT if out is None else out,
                 self._counts,
             )
-            first = self._grown()
+            first = self._grown(self._arena)
             if first == DONE:
                 return int(self._counts[LATE]), int(self._counts[DISORDERED])
 
@@ -250,22 +247,23 @@ class EntityState:
                 self._records,
                 self._counts,
             )
-            first = self._grown()
+            first = self._grown(self._labels)
         return int(self._counts[DISORDERED])
 
-    def _grown(self) -> int:
-        """Make room after the kernel stopped; returns where it goes on, DONE when it had not stopped."""
-        self._arena.prefault()
-        self._labels.prefault()
-        stopped = int(self._counts[STOPPED_AT])
+    def _grown(self, arena: Arena) -> int:
+        """Make room where the kernel found none; returns where it goes on, DONE when it had not stopped."""
+        stopped, known = int(self._counts[STOPPED_AT]), self._keys.count
         if stopped == DONE:
-            return DONE
-        if self._keys.count == self._keys.capacity:
-            self._keys.grow()
-            more = np.zeros((self._keys.capacity - len(self._records), self.plan.record_words), np.int64)
-            self._records = np.concatenate((self._records, more))
+            arena.prefault()
         elif self._counts[OUT_OF_MEMORY]:
-            raise StateFullError(self.plan.name, self._keys.count)
+            self._counts[OUT_OF_MEMORY] = 0
+            if not arena.extend():
+                raise self._holding.full(known)
+        elif known == self._keys.capacity:
+            self._holding.require(self._keys.table_bytes + self._records.nbytes, known)
+            self._keys.grow()
+            self._records = np.concatenate((self._records, np.zeros_like(self._records)))
         else:
+            self._holding.require(self._keys.text_bytes, known)
             self._keys.grow_text()
         return stopped

@@ -187,8 +187,6 @@ def apply_events(
             behind_ms = load_word(key, NEWEST) - time_ms
             late = update and behind_ms > (keep_ms if shared else lateness_ms)
             if update:
-                counts[DISORDERED] += shared and behind_ms > lateness_ms
-                counts[LATE] += late
                 for field in range(len(exact)):
                     entry[field] = value[field_columns[field], row]
                 order = (np.int64(partition[index]) << _ORDER_SHIFT) | offset[index]
@@ -196,6 +194,8 @@ def apply_events(
                 if place < 0:
                     counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
                     return
+                counts[DISORDERED] += shared and behind_ms > lateness_ms
+                counts[LATE] += late
             if len(out):
                 newest = update and behind_ms <= 0
                 # fmt: off
@@ -252,12 +252,11 @@ def apply_labels(
             return
         key = _record_of(found, known, records)
         time_ms = value[plan[1], row]
-        if time_ms < load_word(key, NEWEST) - plan[4]:
-            counts[DISORDERED] += 1
         identity = _identity(value[plan[2], row], length[plan[2], row])
         if not put_label(labels, labels_meta, key, time_ms, identity, value[plan[3], row] != 0, plan[5]):
             counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
             return
+        counts[DISORDERED] += time_ms < load_word(key, NEWEST) - plan[4]
 
 
 RECORD_WORDS_MIN = TOTALS

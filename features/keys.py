@@ -117,8 +117,18 @@ class Keys:
         """Keys that fit before the table grows."""
         return len(self.keys)
 
+    @property
+    def table_bytes(self) -> int:
+        """What `grow` takes once more: the table without the bytes of string keys."""
+        return self.keys.nbytes + self.lengths.nbytes + self.table.nbytes
+
+    @property
+    def text_bytes(self) -> int:
+        """What `grow_text` takes once more: the room for the bytes of string keys."""
+        return self.text.nbytes
+
     def grow_text(self) -> None:
-        """Make room for the bytes of more string keys."""
+        """Double the room for the bytes of string keys."""
         self.text = np.concatenate((self.text, np.zeros_like(self.text)))
 
     def grow(self) -> None:
@@ -130,4 +140,4 @@ class Keys:
 
     def used_bytes(self) -> int:
         """Memory of the table itself."""
-        return sum(array.nbytes for array in (self.keys, self.lengths, self.table, self.text))
+        return self.table_bytes + self.text_bytes

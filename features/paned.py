@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from features.arena import WORD_BYTES, Arena
 from features.catalog import Aggregate, Catalog
 from features.columns import Columns
-from features.entity import OPS, StateFullError, lateness_ms
+from features.entity import OPS, lateness_ms
 from features.entity_kernel import DISORDERED, DONE, LATE, OUT_OF_MEMORY, STOPPED_AT
 from features.expression import column_scales
 from features.keys import TABLE_BYTES_A_KEY, Keys
+from features.memory_bound import Holding, MemoryBound
 from features.paned_kernel import (
     COLUMN,
     FIELD,
@@ -107,13 +108,16 @@ def _ring(width_ms: int, panes: int, fields: int, extremes: int) -> Ring:
 class PanedState:
     """The panes of one entity: of one partition's keys, or of all when the entity is fed by several.
 
-    A key takes the same memory from its first event on; all of it is bounded by `bytes_max`.
+    A key takes the same memory from its first event on; all of it is taken from `bound`. Raises StateFullError when
+    that has no room for the first table.
     """
 
-    def __init__(self, plan: PanedPlan, bytes_max: int) -> None:
+    def __init__(self, plan: PanedPlan, bound: MemoryBound) -> None:
         self.plan = plan
+        self._holding = Holding(plan.name, bound)
         self._keys = Keys(plan.keys_expected)
-        self._arena = Arena(bytes_max)
+        self._holding.require(self._keys.used_bytes(), 0)
+        self._arena = Arena(self._holding)
         self._counts = np.zeros(4, np.int64)
 
     @property
@@ -124,6 +128,10 @@ class PanedState:
     def used_bytes(self) -> int:
         """Memory in use: blocks and the key table."""
         return self._arena.used_bytes + self._keys.used_bytes()
+
+    def close(self) -> None:
+        """Leave its memory to others; nothing is called after that."""
+        self._holding.give_back()
 
     def apply(
         self,
@@ -166,15 +174,18 @@ class PanedState:
         return int(self._counts[LATE]), int(self._counts[DISORDERED])
 
     def _grown(self) -> int:
-        """Make room after the kernel stopped; returns where it goes on, DONE when it had not stopped."""
-        self._arena.prefault()
-        if self._counts[OUT_OF_MEMORY]:
-            raise StateFullError(self.plan.name, self._keys.count)
-        stopped = int(self._counts[STOPPED_AT])
+        """Make room where the kernel found none; returns where it goes on, DONE when it had not stopped."""
+        stopped, known = int(self._counts[STOPPED_AT]), self._keys.count
         if stopped == DONE:
-            return DONE
-        if self._keys.count == self._keys.capacity:
+            self._arena.prefault()
+        elif self._counts[OUT_OF_MEMORY]:
+            self._counts[OUT_OF_MEMORY] = 0
+            if not self._arena.extend():
+                raise self._holding.full(known)
+        elif known == self._keys.capacity:
+            self._holding.require(self._keys.table_bytes, known)
             self._keys.grow()
         else:
+            self._holding.require(self._keys.text_bytes, known)
             self._keys.grow_text()
         return stopped

@@ -55,13 +55,13 @@ def _unranked(rank: int, op: int, scale: float) -> Any:
 
 
 @kernel()
-def _block_of(index: int, known: int, ring: Ring, arena: int, meta: int) -> Any:
-    """The address of a key's block, which is made empty when the key is new; 0 when there is no room for it."""
+def _block_of(index: int, ring: Ring, arena: int, meta: int) -> Any:
+    """The address of a key's block, which is made empty when it is new; 0 when there is no room for it."""
     end = (index + 1) * ring.block_words
     if end > load_word(meta, LIMIT):
         return 0
     block = arena + index * ring.block_words * 8
-    if index >= known:
+    if end > load_word(meta, BUMP):
         store_word(meta, BUMP, end)
         store_word(block, NEWEST, NOTHING_YET_MS)
         for word in range(ring.sums):
@@ -82,13 +82,13 @@ def _find_blocks(
     """
     stop = min(first + BLOCK, len(rows))
     for index in range(first, stop):
-        row, known = rows[index], key_meta[0]
+        row = rows[index]
         key = find_key(value[key_column, row], length[key_column, row], update, table, keys, lengths, text, key_meta)
         found[index - first] = 0
         if key == ABSENT:
             continue
         if key != FULL:
-            found[index - first] = _block_of(key, known, ring, arena, meta)
+            found[index - first] = _block_of(key, ring, arena, meta)
         if not found[index - first]:
             counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, key != FULL
             return index

@@ -13,6 +13,7 @@ from features.columns import Columns
 from features.entity import EntityPlan, EntityState, plan_entity
 from features.expression import Program, column_scales, compile_expression, run_program
 from features.kernel import kernel
+from features.memory_bound import MemoryBound
 from features.paned import PanedPlan, PanedState, plan_paned
 
 MEMORY_BYTES_MAX = 16 << 30
@@ -90,12 +91,12 @@ class FeatureSet:
         return any(plan.shared for plan in self.entities)
 
     def new_state(self, memory_bytes_max: int = MEMORY_BYTES_MAX) -> "FeatureState":
-        """Empty state for this set."""
+        """Empty state for this set; all that it ever holds together takes `memory_bytes_max` at most."""
         return FeatureState(self, memory_bytes_max)
 
 
-def _empty(plan: EntityPlan | PanedPlan, bytes_max: int) -> EntityState | PanedState:
-    return PanedState(plan, bytes_max) if isinstance(plan, PanedPlan) else EntityState(plan, bytes_max)
+def _empty(plan: EntityPlan | PanedPlan, bound: MemoryBound) -> EntityState | PanedState:
+    return PanedState(plan, bound) if isinstance(plan, PanedPlan) else EntityState(plan, bound)
 
 
 class FeatureState:
@@ -107,8 +108,8 @@ class FeatureState:
 
     def __init__(self, features: FeatureSet, memory_bytes_max: int) -> None:
         self._features = features
-        self._bytes_max = memory_bytes_max
-        self._global = {plan.name: _empty(plan, memory_bytes_max) for plan in features.entities if plan.shared}
+        self._bound = MemoryBound(memory_bytes_max)
+        self._global = {plan.name: _empty(plan, self._bound) for plan in features.entities if plan.shared}
         self._local: dict[int, dict[str, EntityState | PanedState]] = {}
         self._deciding = features.catalog.deciding_input
 
@@ -154,8 +155,6 @@ class FeatureState:
         for plan in self._features.entities:
             if isinstance(plan, PanedPlan) or plan.label_input != input_name:
                 continue
-            if not plan.shared:
-                raise NotImplementedError(f"labels on entity {plan.name!r}, which is the topic's key")
             state = self._global[plan.name]
             assert isinstance(state, EntityState)
             disordered += state.apply_labels(columns, rows)
@@ -176,7 +175,7 @@ class FeatureState:
     def _slice(self, slice_id: int) -> dict[str, EntityState | PanedState]:
         if slice_id not in self._local:
             self._local[slice_id] = {
-                plan.name: _empty(plan, self._bytes_max) for plan in self._features.entities if not plan.shared
+                plan.name: _empty(plan, self._bound) for plan in self._features.entities if not plan.shared
             }
         return self._local[slice_id]
 
@@ -185,8 +184,9 @@ class FeatureState:
         self._slice(slice_id)
 
     def drop_slice(self, slice_id: int) -> None:
-        """Forget a partition's own entities: it is another process's now."""
-        self._local.pop(slice_id, None)
+        """Forget a partition's own entities: it is another process's now, and their memory is free for others."""
+        for state in self._local.pop(slice_id, {}).values():
+            state.close()
 
     def keys(self) -> dict[str, int]:
         """Keys with state, by entity."""

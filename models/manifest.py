@@ -1,6 +1,7 @@
 """What stands beside a model: where it came from, what it takes and gives, how good and how fast it was."""
 
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ class _Part(BaseModel):
 class Trained(_Part):
     """How the model was made."""
 
+    when: date
+    """The day it was trained (UTC)."""
     how: str
     data: str
     rows: int
@@ -78,4 +81,6 @@ def _toml(value: Any) -> str:
         return f'"{escaped}"'
     if isinstance(value, tuple | list):
         return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, date):
+        return value.isoformat()
     return str(value)

@@ -77,10 +77,11 @@ class Assembly:
         self.group: PartitionSource
         self.intake: RowSource
         if replay:
-            self.consumer = LaneConsumer(self._outside_settings(), self.wake)
+            self.consumer = self._outside_consumer()
             self.group, self.intake = self._replay()
         else:
-            self.consumer = LaneConsumer(self._consumer_settings(), self.wake)
+            decided = len(self._partitions(config.catalog.decided.topic))
+            self.consumer = LaneConsumer(self._consumer_settings(), self.wake, decided)
             self.state_lanes = self._state_lanes()
             self.group, self.intake = self._group(), self._intake()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
@@ -171,17 +172,19 @@ class Assembly:
         """An offset that is lost is an error that is named, never a silent jump to either end."""
         return {**self.config.kafka.consumer_settings(), "auto.offset.reset": "error"}
 
-    def _outside_settings(self) -> dict[str, str]:
-        """For reading outside the group; the end of a partition is told."""
+    def _outside_consumer(self) -> LaneConsumer:
+        """For reading any input outside the group; the end of a partition is told."""
         settings = {**self._consumer_settings(), "enable.partition.eof": "true"}
-        return {name: value for name, value in settings.items() if not name.startswith("group.")}
+        outside = {name: value for name, value in settings.items() if not name.startswith("group.")}
+        partitions = sum(len(self._partitions(spec.topic)) for spec in self.config.inputs.values())
+        return LaneConsumer(outside, self.wake, partitions)
 
     def _state_lanes(self) -> StateLanes | None:
         config, catalog = self.config, self.config.catalog
         state_inputs = [spec for spec in config.inputs.values() if spec.role == "state"]
         if not state_inputs and not catalog.entities:
             return None
-        self.state_consumer = LaneConsumer(self._outside_settings(), self.wake)
+        self.state_consumer = self._outside_consumer()
         shared = any(entity.key != catalog.decided.key for entity in catalog.entities.values())
         lanes = StateLanes(
             self.state_consumer,

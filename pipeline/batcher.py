@@ -1,6 +1,6 @@
 """Which rows run next, in which tier, and which can no longer make it. Pure: time comes as an argument."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.admission import LEVELS, admit, levels_of
 from pipeline.batch import AT_ONCE, NEVER_NS, NO_ROWS, Batch, Delivery, Plan, TierCost
+from pipeline.batch_size import best_size, head_rows
 from pipeline.pending import Pending
 
 HORIZON_ROWS = 4096
@@ -153,7 +154,7 @@ class Batcher:
                 break
             due_ns, ready_ns = self._pending.due_ns, now_ns + self._delivery.typical_ns
             if now_ns - self._ran_ns[number] >= PROBE_NS and tier.promised_ns(1) > due_ns[-1] - ready_ns:
-                rows, first = self._best_size(tier.expected_ns, tier, due_ns, ready_ns)
+                rows, first = best_size(self._sizes, tier.expected_ns, tier, due_ns, ready_ns)
                 first = first if rows else len(due_ns) - 1
                 places = np.arange(first, first + max(1, rows))
                 probes.append(self._started(Batch(number, self._pending.take_at(places)), now_ns))
@@ -207,11 +208,11 @@ class Batcher:
     def _weighed(self, now_ns: int) -> Batch | None:
         """Not all fit into one run in time: the first rows if the rest can follow, else those worth most."""
         ready_ns, due_ns, best = now_ns + self._room_ns(), self._pending.due_ns, self._scored[0]
-        rows, first = self._best_size(best.promised_ns, best, due_ns, ready_ns)
+        rows, first = best_size(self._sizes, best.promised_ns, best, due_ns, ready_ns)
         if not rows:
             return self._lower(ready_ns, np.arange(len(due_ns))) or self._hopeful(now_ns)
         took_ns = best.promised_ns(rows)
-        head = self._head(best, due_ns, ready_ns)
+        head = head_rows(self._sizes, best, due_ns, ready_ns)
         if head:
             calm_ns = int(took_ns * CALM) if self.overloaded else took_ns
             _, left_out = self._admitted(head, ready_ns + best.promised_ns(head), calm_ns, rows)
@@ -231,28 +232,6 @@ class Batcher:
             # Who is passed over for having too little time left is not scored after those who have more.
             self._unserved.append(self._pending.take_first(first))
         return batch
-
-    def _head(self, tier: TierCost, due_ns: NDArray[np.int64], ready_ns: int) -> int:
-        """The most rows, from the first on, of a run that ends by the first one's deadline."""
-        sizes = [min(size, len(due_ns)) for size in self._sizes]
-        return max((size for size in sizes if tier.promised_ns(size) <= due_ns[0] - ready_ns), default=0)
-
-    def _best_size(
-        self, cost_ns: Callable[[int], int], tier: TierCost, due_ns: NDArray[np.int64], ready_ns: int
-    ) -> tuple[int, int]:
-        """How many rows a run must have to score the most a second in time, and the first that can be in it."""
-        pending, best_rate, best = len(due_ns), 0.0, (0, 0)
-        for size in self._sizes:
-            size = min(size, pending)
-            first = int(np.searchsorted(due_ns, ready_ns + cost_ns(size)))
-            rows = min(size, pending - first)
-            if rows < size and rows and cost_ns(rows) > due_ns[first] - ready_ns:
-                continue  # fewer rows may take longer: a curve need not rise
-            if rows and (rate := rows / tier.expected_ns(rows)) > best_rate:
-                best_rate, best = rate, (rows, first)
-            if size == pending:
-                break
-        return best
 
     def _admitted(self, first: int, ready_ns: int, took_ns: int, rows: int) -> tuple[NDArray[np.intp], int]:
         """The places of the rows to run now, and how many others cannot be served by their deadline."""
@@ -275,7 +254,7 @@ class Batcher:
         most, found = 0, None
         for number in range(1, len(self._scored)):
             tier = self._scored[number]
-            rows, first = self._best_size(tier.promised_ns, tier, due_ns, ready_ns)
+            rows, first = best_size(self._sizes, tier.promised_ns, tier, due_ns, ready_ns)
             if rows > most:
                 most, found = rows, (number, places[first : first + rows])
             if most == len(places):
@@ -290,7 +269,7 @@ class Batcher:
         self.overloaded = True
         due_ns, ready_ns = self._pending.due_ns, now_ns + self._delivery.typical_ns
         for number, tier in enumerate(self._scored):
-            rows, first = self._best_size(tier.expected_ns, tier, due_ns, ready_ns)
+            rows, first = best_size(self._sizes, tier.expected_ns, tier, due_ns, ready_ns)
             if rows:
                 return Batch(number, self._pending.take_at(np.arange(first, first + rows)))
         return None

@@ -218,8 +218,11 @@ class Engine:
         unfinished = sum(watermarks.unfinished_rows(partition) for partition in drain.partitions)
         if not drain.over(unfinished, self._clock.now_ns()):
             return
-        self._in_flight.settle(self._batcher.drop(self._in_flight.abandon(drain.partitions)))
+        living = self._in_flight.abandon(drain.partitions)
+        # Only then is what was not handed over settled: the answer commits what is finished, and this never was.
         self._group.give_up(drain.partitions, lost=drain.lost)
+        self._in_flight.settle(self._batcher.drop(living))
+        self._outlet.drop_abandoned()
         for partition in drain.partitions:
             self._intake.forget(partition)
 

@@ -97,6 +97,26 @@ class Outlet:
         for _ in range(len(self._unsent_dead)):
             self._produce_dead(*self._unsent_dead.popleft())
 
+    def drop_abandoned(self) -> None:
+        """Forget what waits to be handed over for partitions that were given up; its rows are settled.
+
+        Dead letters of state inputs belong to no assignment and stay.
+        """
+        unsent, self._unsent = self._unsent, deque()
+        for messages, owner in unsent:
+            kept = self._living(messages["_private"] - 1)
+            if kept.any():
+                self._unsent.append((messages[kept], owner))
+        dead, self._unsent_dead = self._unsent_dead, deque()
+        for record, opaque in dead:
+            if opaque == NO_OPAQUE or self._living(np.array([_slot_of(opaque)]))[0]:
+                self._unsent_dead.append((record, opaque))
+
+    def _living(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the slots may still be handed over; the others, whose partition was given up, are settled."""
+        living = self._in_flight.living(slots.astype(np.int32))
+        return np.isin(slots, living)
+
     def dead_letters(self, rejected: list[Rejected], now: Instant) -> None:
         """Publish records that could not become events, with key, value and headers as they came."""
         for item in rejected:
@@ -131,15 +151,19 @@ class Outlet:
         if opaque == NO_OPAQUE:
             log.error("a dead letter of a state input could not be delivered: %s", error_text(code))
             return
-        slot = (opaque & (DEAD_LETTER_BIT - 1)) - 1
+        slot = _slot_of(opaque)
+        if not self._living(np.array([slot]))[0]:
+            return  # its next owner decides it again
         if opaque & DEAD_LETTER_BIT:
             partition, offset = int(self._rows.partition[slot]), int(self._rows.offset[slot])
             raise UndeliverableError(self._input_topic, partition, offset, error_text(code))
         self._bury(slot, code)
 
     def settle(self, now: Instant) -> NDArray[np.int64]:
-        """Take in delivery reports; returns the slots whose outcome the broker has."""
+        """Take in delivery reports, offer again what waits; returns the slots whose outcome the broker has."""
         reports = self._producer.deliveries()
+        if self.blocked():
+            self.retry()
         count = len(reports.opaque)
         if not count:
             return reports.opaque
@@ -153,6 +177,10 @@ class Outlet:
             self.delivery_time.observe(slots, self._rows.handed_ns, now.mono_ns)
             self._in_flight.settle(slots)
         return slots
+
+
+def _slot_of(opaque: int) -> int:
+    return (opaque & (DEAD_LETTER_BIT - 1)) - 1
 
 
 def _detached(messages: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.uint8]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import lightgbm as lgb
@@ -176,11 +177,14 @@ def train(
     table: pa.Table,
     *,
     data: str,
+    when: date,
     split: Split,
     seed: int,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[ModelEntry]:
     """Train every recipe on the split's training days, evaluate on its test days, register. Returns the entries.
+
+    `data` and `when`, the day, are what the manifests say of the training.
 
     Raises ModelError when the file has not the days or frauds that the split needs.
     """
@@ -200,6 +204,6 @@ def train(
         score = np.asarray(booster.predict(examples.rows[tested]), np.float64)
         quality = evaluate(examples.day[tested], examples.customer[tested], examples.fraud[tested], score)
         how = f"LightGBM {lgb.__version__}, {recipe.trees} trees of depth {recipe.settings['max_depth']}"
-        trained = Trained(how=how, data=data, rows=int(chosen.sum()), positives=frauds, seed=seed)
+        trained = Trained(when=when, how=how, data=data, rows=int(chosen.sum()), positives=frauds, seed=seed)
         entries.append(register(repository, recipe, booster, examples, trained, quality))
     return entries

@@ -15,7 +15,7 @@ def models() -> None:
 @click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Default: the shipped.")
 @click.option("--json", "json_", is_flag=True, help="The manifests as JSON.")
 def list_(folder: Path | None, json_: bool) -> None:
-    """Every model with its version, kind, inputs and measured quality; its hash is checked."""
+    """Every model with its version, kind, inputs, measured quality and day of training; its hash is checked."""
     from models.repository import Repository
 
     repository = Repository(folder) if folder else Repository.shipped()
@@ -25,4 +25,7 @@ def list_(folder: Path | None, json_: bool) -> None:
         return
     for manifest in manifests:
         quality = ", ".join(f"{name} {value:.3f}" for name, value in manifest.quality.items())
-        click.echo(f"{manifest.name}/{manifest.version}  {manifest.kind}, {len(manifest.inputs)} inputs, {quality}")
+        click.echo(
+            f"{manifest.name}/{manifest.version}  {manifest.kind}, {len(manifest.inputs)} inputs, {quality}, "
+            f"trained {manifest.trained.when}"
+        )

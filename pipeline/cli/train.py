@@ -75,6 +75,7 @@ def fraud(
         catalog,
         table,
         data=data.name,
+        when=datetime.now(UTC).date(),
         split=split,
         seed=seed,
         progress=_tell_sometimes(),

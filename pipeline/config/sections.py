@@ -155,7 +155,7 @@ class EngineSection(Section):
     value_bytes_max: Bytes = 1 << 20
     """A larger value is a dead letter."""
     memory_bytes_max: Bytes = 8 * GiB
-    """The most that window state may take."""
+    """The most that the windows of all entities and partitions may take together, in a process."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "EngineSection":

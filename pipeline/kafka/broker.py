@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from pipeline.errors import HeadraceError
+from pipeline.kafka import with_parent
 
 KAFKA_VERSION = "4.1.1"
 JAVA_VERSION_MIN = 17
@@ -94,8 +95,16 @@ def fetch_jars(folder: Path) -> Path:
     return jars
 
 
+def ends_with_us() -> list[str]:
+    """What to put before a command so that it does not outlive this thread, even when this process is killed."""
+    return [sys.executable, "-I", with_parent.__file__, str(os.getpid())]
+
+
 class JarBroker:
-    """One broker in KRaft mode on localhost; its data is deleted at the end unless a `data` folder is given."""
+    """One broker in KRaft mode on localhost; its data is deleted at the end unless a `data` folder is given.
+
+    It ends with the thread that started it, too (on Linux), but then its data stays.
+    """
 
     def __init__(self, *, port: int | None = None, data: Path | None = None, jars: Path | None = None) -> None:
         self._jars = jars or fetch_jars(default_folder())
@@ -124,7 +133,7 @@ class JarBroker:
             self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings))
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                ["java", "-Xmx1g", "-cp", f"{self._jars}/*", "kafka.Kafka", str(self._settings)],
+                [*ends_with_us(), "java", "-Xmx1g", "-cp", f"{self._jars}/*", "kafka.Kafka", str(self._settings)],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

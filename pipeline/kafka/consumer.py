@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.kafka.consumer_settings import consumer_settings
 from pipeline.kafka.lane import READ_ROWS_MAX, Lane, TopicPartition
 from pipeline.kafka.librdkafka import (
     CONSUMER,
@@ -24,19 +25,6 @@ from pipeline.kafka.librdkafka import (
     new_handle,
 )
 from pipeline.kafka.wake import RING, Wake
-
-DEFAULTS = {
-    "enable.auto.commit": "false",
-    "enable.auto.offset.store": "false",
-    "fetch.wait.max.ms": "10",
-    "fetch.queue.backoff.ms": "1",
-    "fetch.error.backoff.ms": "50",
-    "queued.min.messages": "100000",
-    "queued.max.messages.kbytes": "65536",
-    "partition.assignment.strategy": "cooperative-sticky",
-    "auto.offset.reset": "error",
-}
-"""Ours, where librdkafka's own would stall a lane or commit behind our back; a configuration overrides them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +60,6 @@ class ConsumerError:
 
 
 __all__ = [
-    "DEFAULTS",
     "Assigned",
     "CommitResult",
     "ConsumerError",
@@ -108,12 +95,12 @@ class LaneConsumer:
     """A consumer whose partitions are read one by one, and whose group speaks through `control`.
 
     Either `subscribe` (the group assigns, each assignment is answered) or `assign` (outside any group). One
-    thread calls everything.
+    thread calls everything. `partitions` is the most that it will be given: they share the memory for what is fetched
+    ahead.
     """
 
-    def __init__(self, settings: Mapping[str, str], wake: Wake) -> None:
-        merged = {**DEFAULTS, **{name: str(value) for name, value in settings.items()}}
-        merged.setdefault("group.id", "headrace-outside-any-group")
+    def __init__(self, settings: Mapping[str, str], wake: Wake, partitions: int = 1) -> None:
+        merged = consumer_settings(settings, partitions)
         self._handle = new_handle(CONSUMER, merged, EVENT_REBALANCE | EVENT_OFFSET_COMMIT | EVENT_ERROR)
         self._wake = wake
         lib.rd_kafka_poll_set_consumer(self._handle)

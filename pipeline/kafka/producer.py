@@ -1,5 +1,7 @@
 """Writing in bulk: a batch of messages in one call, delivery reports by the thousand."""
 
+import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +12,15 @@ from numpy.typing import NDArray
 from features.kernel import kernel
 from features.memory import load_i32, load_i64
 from pipeline.kafka.librdkafka import (
+    ERR_ALL_BROKERS_DOWN,
+    ERR_AUTHENTICATION,
     ERR_QUEUE_FULL,
+    ERR_RESOLVE,
+    ERR_SSL,
+    ERR_TRANSPORT,
     EVENT_DR,
     EVENT_ERROR,
+    EVENT_LOG,
     PRODUCER,
     KafkaError,
     check,
@@ -21,9 +29,12 @@ from pipeline.kafka.librdkafka import (
     new_handle,
 )
 from pipeline.kafka.messages import MESSAGE
+from pipeline.kafka.outage import Outage
 from pipeline.kafka.wake import RING, Wake
 
+log = logging.getLogger(__name__)
 DEFAULTS = {
+    "log.queue": "true",
     "enable.idempotence": "true",
     "partitioner": "murmur2_random",
     "linger.ms": "2",
@@ -40,6 +51,10 @@ PURGE_QUEUE_AND_FLIGHT = 0x3
 _VTYPE_END, _VTYPE_TOPIC, _VTYPE_PARTITION, _VTYPE_VALUE = 0, 1, 3, 4
 _VTYPE_KEY, _VTYPE_OPAQUE, _VTYPE_MSGFLAGS, _VTYPE_HEADERS = 5, 6, 7, 10
 _REPORTS_MAX = 16_384
+_NOT_CONNECTED = {ERR_TRANSPORT, ERR_RESOLVE, ERR_ALL_BROKERS_DOWN, ERR_SSL, ERR_AUTHENTICATION}
+_SAID_BY_EVENTS = (b"FAIL", b"ERROR")
+"""What librdkafka logs of errors that come as events too."""
+_WARNING, _NOTICE = 4, 5
 
 
 @kernel("void(int64[::1], int64[::1], int32[::1])")
@@ -63,8 +78,9 @@ class LaneProducer:
     def __init__(self, settings: Mapping[str, str], wake: Wake | None = None) -> None:
         merged = {**DEFAULTS, **{name: str(value) for name, value in settings.items()}}
         self._address = merged.get("bootstrap.servers", "")
-        self._handle = new_handle(PRODUCER, merged, EVENT_DR | EVENT_ERROR)
+        self._handle = new_handle(PRODUCER, merged, EVENT_DR | EVENT_ERROR | EVENT_LOG)
         self._queue = lib.rd_kafka_queue_get_main(self._handle)
+        lib.rd_kafka_set_log_queue(self._handle, ffi.NULL)
         self._wake = wake
         if wake is not None:
             lib.rd_kafka_queue_io_event_enable(self._queue, wake.write_fd, RING, len(RING))
@@ -72,7 +88,7 @@ class LaneProducer:
         self._reports = ffi.new("rd_kafka_message_t *[]", _REPORTS_MAX)
         self._opaques: list[NDArray[np.int64]] = []
         self._errors: list[NDArray[np.int32]] = []
-        self.warnings: list[str] = []
+        self._outage = Outage(self._address)
         self._closed = False
 
     def partition_count(self, topic: str, timeout_ms: int) -> int:
@@ -159,17 +175,24 @@ class LaneProducer:
     def deliveries(self) -> Deliveries:
         """All reports that are there, without waiting."""
         while (event := lib.rd_kafka_queue_poll(self._queue, 0)) != ffi.NULL:
-            kind = lib.rd_kafka_event_type(event)
-            if kind == EVENT_DR:
-                self._take_reports(event)
-            elif kind == EVENT_ERROR:
-                self._report_error(event)
-            lib.rd_kafka_event_destroy(event)
+            self._take(event)
         if not self._opaques:
             return _NO_DELIVERIES
         taken = Deliveries(np.concatenate(self._opaques), np.concatenate(self._errors))
         self._opaques, self._errors = [], []
         return taken
+
+    def _take(self, event: Any) -> None:
+        kind = lib.rd_kafka_event_type(event)
+        try:
+            if kind == EVENT_DR:
+                self._take_reports(event)
+            elif kind == EVENT_ERROR:
+                self._report_error(event)
+            elif kind == EVENT_LOG:
+                _pass_on(event)
+        finally:
+            lib.rd_kafka_event_destroy(event)
 
     def _take_reports(self, event: Any) -> None:
         while count := lib.rd_kafka_event_message_array(event, self._reports, _REPORTS_MAX):
@@ -178,14 +201,17 @@ class LaneProducer:
             _read_reports(pointers, opaque, error)
             self._opaques.append(opaque)
             self._errors.append(error)
+            if self._outage.told and not error.all() and (back := self._outage.reached(time.monotonic_ns())):
+                log.warning("producer: %s", back)
 
     def _report_error(self, event: Any) -> None:
         code = lib.rd_kafka_event_error(event)
         text = ffi.string(lib.rd_kafka_event_error_string(event)).decode(errors="replace")
         if lib.rd_kafka_event_error_is_fatal(event):
-            lib.rd_kafka_event_destroy(event)
             raise KafkaError(code, f"the producer cannot go on: {text}")
-        self.warnings.append(text)
+        said = self._outage.failed(text, time.monotonic_ns()) if code in _NOT_CONNECTED else text
+        if said is not None:
+            log.warning("producer: %s", said)
 
     def queued(self) -> int:
         """Messages not yet reported."""
@@ -193,16 +219,12 @@ class LaneProducer:
 
     def flush(self, timeout_ms: int) -> bool:
         """Send all and collect the reports (for `deliveries`); True when nothing is left."""
-        left = timeout_ms
-        while self.queued() and left > 0:
+        until_s = time.monotonic() + timeout_ms / 1000
+        while self.queued() and time.monotonic() < until_s:
             lib.rd_kafka_flush(self._handle, 0)
-            event = lib.rd_kafka_queue_poll(self._queue, min(left, 20))
-            if event == ffi.NULL:
-                left -= 20
-                continue
-            if lib.rd_kafka_event_type(event) == EVENT_DR:
-                self._take_reports(event)
-            lib.rd_kafka_event_destroy(event)
+            event = lib.rd_kafka_queue_poll(self._queue, 20)
+            if event != ffi.NULL:
+                self._take(event)
         return self.queued() == 0
 
     def close(self) -> None:
@@ -217,6 +239,15 @@ class LaneProducer:
         for topic in self._topics.values():
             lib.rd_kafka_topic_destroy(topic)
         lib.rd_kafka_destroy_flags(self._handle, 0)
+
+
+def _pass_on(event: Any) -> None:
+    """What librdkafka would write to the standard error goes where the process logs."""
+    facility, text, level = ffi.new("const char **"), ffi.new("const char **"), ffi.new("int *")
+    if lib.rd_kafka_event_log(event, facility, text, level) or ffi.string(facility[0]) in _SAID_BY_EVENTS:
+        return
+    grade = logging.ERROR if level[0] < _WARNING else logging.WARNING if level[0] == _WARNING else logging.INFO
+    log.log(logging.DEBUG if level[0] > _NOTICE else grade, "%s", ffi.string(text[0]).decode(errors="replace"))
 
 
 def _bytes(content: bytes | None) -> tuple[Any, Any]:

@@ -109,6 +109,8 @@ int rd_kafka_event_type(const rd_kafka_event_t *event);
 void rd_kafka_event_destroy(rd_kafka_event_t *event);
 int rd_kafka_event_error(rd_kafka_event_t *event);
 const char *rd_kafka_event_error_string(rd_kafka_event_t *event);
+int rd_kafka_event_log(rd_kafka_event_t *event, const char **facility, const char **text, int *level);
+int rd_kafka_set_log_queue(rd_kafka_t *rk, rd_kafka_queue_t *queue);
 int rd_kafka_event_error_is_fatal(rd_kafka_event_t *event);
 rd_kafka_topic_partition_list_t *rd_kafka_event_topic_partition_list(rd_kafka_event_t *event);
 const rd_kafka_message_t *rd_kafka_event_message_next(rd_kafka_event_t *event);

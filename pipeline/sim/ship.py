@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import UTC, datetime
 
 from models.repository import Repository
 from models.train.evaluate import Split
@@ -18,7 +19,7 @@ SEED = 1
 
 
 def main() -> None:
-    """Simulate, train, register; the same files for the same versions of the training libraries."""
+    """Simulate, train, register; the same files for the same versions of the training libraries, but for the day."""
     table = simulated_table(POPULATION, DAYS, START_MS)
     catalog = load("fraud", environ=os.environ).config.catalog
     data = f"simulated: seed {POPULATION.seed}, {DAYS} days, {table.num_rows} transactions"
@@ -27,6 +28,7 @@ def main() -> None:
         catalog,
         table,
         data=data,
+        when=datetime.now(UTC).date(),
         split=SPLIT,
         seed=SEED,
         progress=lambda text: print(text, file=sys.stderr),  # noqa: T201

@@ -12,7 +12,8 @@ from pipeline.wire.metrics import MetricsRecord
 
 DECIDED = ("scored", "degraded", "expired", "dead_letter")
 _BAR = "▏▎▍▌▋▊▉█"
-_BAR_CELLS = 30
+_BAR_CELLS = 26
+_BATCH_BAR_CELLS = 14
 _BATCH_LINES_MAX = 6
 
 
@@ -59,7 +60,7 @@ def _latencies(record: MetricsRecord, budget_ms: int) -> Table:
     table.add_column("latency", style="bold")
     for name in ("p50", "p99"):
         table.add_column(name, justify="right")
-    table.add_column(f"p99 of the budget, {budget_ms} ms")
+    table.add_column(f"p99 of the budget, {budget_ms:,} ms")
     for name in ("queue", "features", "score", "total", "delivery", "age"):
         high = quantile_ms(record, name, 0.99)
         over = high is not None and high > budget_ms
@@ -79,28 +80,29 @@ def _batches(record: MetricsRecord) -> Table:
         grouped[rows] = grouped.get(rows, 0) + count
     most = max(grouped.values(), default=1)
     for rows in sorted(grouped)[-_BATCH_LINES_MAX:]:
-        table.add_row(f"<= {rows}", f"{grouped[rows]:,}", Text(_bar(grouped[rows] / most, 20), style="cyan"))
+        table.add_row(
+            f"<= {rows}", f"{grouped[rows]:,}", Text(_bar(grouped[rows] / most, _BATCH_BAR_CELLS), style="cyan")
+        )
     return table
 
 
 def view_of(record: MetricsRecord, totals: MetricsRecord, budget_ms: int) -> RenderableType:
-    """The live view: the last record in detail, everything so far in counts."""
+    """The live view, for 80 columns: the last record in detail, everything so far in counts."""
     head = Text.assemble(
         (f"{record.pipeline}  ", "bold"),
         (f"{rate_s(record):,.0f} records/s", "bold green"),
         f"   lag {sum(record.lag.values()):,}",
-        f"   missed deadlines {totals.deadline_misses:,}",
-        f"   late {totals.late:,}",
     )
+    so_far = f"missed deadlines {totals.deadline_misses:,}   late {totals.late:,}"
     counts = Table(box=None, pad_edge=False)
     counts.add_column("outcome", style="bold")
     counts.add_column("last", justify="right")
     counts.add_column("so far", justify="right")
     for name, total in totals.outcomes.items():
         counts.add_row(name, f"{record.outcomes.get(name, 0):,}", f"{total:,}")
-    beside = Table.grid(padding=(0, 4))
-    beside.add_row(counts, _latencies(record, budget_ms), _batches(record))
-    return Group(head, Text(""), beside)
+    beside = Table.grid(padding=(0, 3))
+    beside.add_row(counts, _batches(record))
+    return Group(head, Text(so_far), Text(""), beside, Text(""), _latencies(record, budget_ms))
 
 
 def summary_of(totals: MetricsRecord, read: int, budget_ms: int) -> str:
@@ -114,7 +116,8 @@ def summary_of(totals: MetricsRecord, read: int, budget_ms: int) -> str:
         f"  {'delivered':<12}{totals.delivered:>14,}  "
         + ("= all but absorbed" if totals.delivered == decided else f"of {decided:,}"),
         f"  p50 {_ms(quantile_ms(totals, 'age', 0.5))}, p99 {_ms(quantile_ms(totals, 'age', 0.99))} from "
-        f"record to delivery, budget {budget_ms} ms; {totals.deadline_misses:,} missed their deadline",
+        f"record to delivery, budget {budget_ms:,} ms",
+        f"  {totals.deadline_misses:,} missed their deadline",
     ]
     lines += [f"  dead letters {code}: {count:,}" for code, count in sorted(totals.dead_letter_codes.items())]
     return "\n".join(lines)

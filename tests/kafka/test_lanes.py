@@ -180,6 +180,35 @@ def test_a_lane_left_unread_holds_nobody_else_up_and_keeps_its_records(topic_of:
     consumer.close(5000)
 
 
+GIVEN = {"queued.max.messages.kbytes": "65536"}
+
+
+@pytest.mark.parametrize(("given", "partitions", "bound"), [({}, 64, True), ({}, 1, False), (GIVEN, 64, False)])
+def test_partitions_share_the_memory_for_what_is_fetched_ahead_unless_a_setting_says_otherwise(
+    embedded: Callable[[dict[str, int]], str], wake: Wake, given: dict[str, str], partitions: int, bound: bool
+) -> None:
+    settings = {"bootstrap.servers": embedded({"lanes": 2})}
+    producer = LaneProducer(settings)
+    producer.partition_count("lanes", 20_000)
+    for number in range(800):
+        assert producer.produce("lanes", number % 2, None, bytes(10_000), [], 0) == 0
+    assert producer.flush(20_000)
+    producer.close()
+    consumer = LaneConsumer({**settings, **given}, wake, partitions)
+    consumer.assign({TopicPartition("lanes", number): 0 for number in range(2)})
+    queued, quiet, until_s = 0, 0, time.monotonic() + PATIENCE_S
+    # A share of a MiB holds 104 of these records, and what one more answer brings.
+    while queued < (200 if bound else 800) or quiet < 20:
+        assert time.monotonic() < until_s, f"{queued} records were fetched"
+        consumer.control()
+        before = queued
+        queued = sum(lib.rd_kafka_queue_length(lane._queue) for lane in consumer.lanes.values())
+        quiet = quiet + 1 if queued == before else 0
+        wake.wait(20)
+    assert queued < 500 if bound else queued == 800
+    consumer.close(5000)
+
+
 def test_records_read_outlive_their_lane(topic_of: TopicOf, wake: Wake) -> None:
     settings, topic = topic_of(1)
     key = TopicPartition(topic, 0)

@@ -1,10 +1,11 @@
 """What the producer promises: a report for every message accepted, an answer for every one refused."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from lane_traffic import batch_of, fill, read_until
+from lane_traffic import PATIENCE_S, batch_of, fill, read_until
 
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.librdkafka import KafkaError
@@ -166,6 +167,22 @@ def test_closing_with_messages_nobody_takes_gives_them_up(embedded: Callable[[di
     assert producer.queued() == 10
     producer.close()
     producer.close()
+
+
+def test_a_cluster_that_is_gone_is_told_in_one_line(
+    embedded: Callable[[dict[str, int]], str], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    producer = LaneProducer({"bootstrap.servers": "127.0.0.1:1"})
+    until_s = time.monotonic() + PATIENCE_S
+    while producer._outage._attempts < 4:
+        assert time.monotonic() < until_s
+        producer.flush(20)
+        producer.deliveries()
+        time.sleep(0.02)
+    producer.close()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("producer: no connection to 127.0.0.1:1: ")
+    assert capfd.readouterr().err == ""
 
 
 def test_a_report_rings(topic_of: TopicOf, wake: Wake) -> None:

@@ -194,14 +194,16 @@ class Cost:
 
 
 class Stages:
-    """What stands around the engine's loop when one partition is lost: nothing is delivered any more."""
+    """What stands around the engine's loop when one partition goes: nothing is delivered any more."""
 
     counts = SimpleNamespace(read=0)
     delivery_time = SimpleNamespace(learned=AT_ONCE)
 
-    def __init__(self, running: list[object]) -> None:
-        self.drain: Drain | None = Drain(frozenset(PARTITIONS[:1]), 0, lost=True)
+    def __init__(self, running: list[object], in_flight: InFlight, lost: bool) -> None:
+        self.drain: Drain | None = Drain(frozenset(PARTITIONS[:1]), 0, lost=lost)
         self.published: list[int] = []
+        self.committed: list[int | None] = []
+        self._watermarks = in_flight.watermarks
         self.forgotten: list[At] = []
         self._running = running
 
@@ -231,7 +233,11 @@ class Stages:
         self.forgotten.append(partition)
 
     def give_up(self, partitions: object, *, lost: bool) -> None:
+        """A group's answer to a revoke commits what is finished first."""
+        self.committed.append(self._watermarks.watermark(PARTITIONS[0]))
         self.drain = None
+
+    def drop_abandoned(self) -> None: ...
 
     def busy(self) -> bool:
         return bool(self._running)
@@ -252,8 +258,9 @@ class Stages:
         return np.empty(0, np.int64)
 
 
+@pytest.mark.parametrize("lost", [True, False])
 @pytest.mark.parametrize("running_rows", [0, 5, CAPACITY])
-def test_a_lost_partition_publishes_nothing_and_leaves_the_ring_free(running_rows):
+def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring_free(running_rows, lost):
     rows = Rows(CAPACITY, features=1)
     rows.deadline_ns[:] = 2**62
     in_flight, freed = InFlight(rows), []
@@ -262,7 +269,7 @@ def test_a_lost_partition_publishes_nothing_and_leaves_the_ring_free(running_row
     batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
     batcher.offer(slots[running_rows:])
     running = [SimpleNamespace(slots=slots[:running_rows], tier=0)] if running_rows else []
-    stages = Stages(running)
+    stages = Stages(running, in_flight, lost)
     clock = SimpleNamespace(now_ns=lambda: 0, instant=lambda: Instant(0, 0))
     engine = Engine(
         clock=clock,
@@ -280,7 +287,7 @@ def test_a_lost_partition_publishes_nothing_and_leaves_the_ring_free(running_row
     )
     for _ in range(3):
         engine.turn()
-    assert stages.published == []
+    assert (stages.published, stages.committed) == ([], [None])
     assert stages.forgotten == PARTITIONS[:1]
     assert freed == [0]
     assert in_flight.room() == CAPACITY

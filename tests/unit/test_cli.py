@@ -107,7 +107,7 @@ def test_values_in_force_can_be_read_by_a_program(capsys: pytest.CaptureFixture[
 
 def test_models_are_listed_with_their_quality(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "list", "--folder", str(repository)]) == 0
-    assert "fraud-gbt/1  sum, 15 inputs, auc 0.500" in capsys.readouterr().out
+    assert "fraud-gbt/1  sum, 15 inputs, auc 0.500, trained 2026-02-03" in capsys.readouterr().out
 
 
 def test_a_damaged_model_is_not_listed_as_good(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """Commands that work on files: backfill, replay and train."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import confluent_kafka
@@ -9,9 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_models import write_repository
 
+from models.repository import Repository
 from pipeline.cli.app import run
 from pipeline.config.load import load
 from pipeline.kafka.embedded import EmbeddedCluster
+from pipeline.sim.table import simulated_table
+from pipeline.sim.transactions import Population
 
 FEATURES = tuple(load("fraud", environ={}).config.features)
 DAY_MS = 86_400_000
@@ -45,6 +49,19 @@ def test_backfill_writes_features_in_the_files_order(events: Path, tmp_path: Pat
     # Known a week later, it counts in the window that lies a week behind.
     assert found["terminal_risk_1d"].to_pylist() == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
     assert found["terminal_count_7d"].to_pylist() == [0, 0, 0, 0, 0, 0, 0, 1, 2, 3]
+
+
+def test_training_writes_models_that_load_and_say_when_they_were_made(tmp_path: Path) -> None:
+    data, out = tmp_path / "simulated.parquet", tmp_path / "models"
+    pq.write_table(simulated_table(Population(customers=400, terminals=300, seed=3), days=24, start_ms=0), data)
+    before = datetime.now(UTC).date()
+    assert run(["train", "fraud", "--data", str(data), "--out", str(out)]) == 0
+    after = datetime.now(UTC).date()
+    for name, version in Repository(out).names():
+        trained = Repository(out).load(name, version).manifest.trained
+        assert before <= trained.when <= after
+        assert trained.data == data.name
+    assert Repository(out).names() == [("fraud-gbt", "1"), ("fraud-lite", "1")]
 
 
 def test_replay_decides_every_event_of_a_file(events: Path, tmp_path: Path) -> None:

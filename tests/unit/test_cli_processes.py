@@ -13,6 +13,7 @@ import confluent_kafka
 import pytest
 from tiny_models import write_repository
 
+from pipeline.cli.exit_codes import INTERRUPTED, ExitCode
 from pipeline.config.load import load
 from pipeline.kafka.embedded import EmbeddedCluster
 
@@ -80,6 +81,43 @@ def decide_twice(
 def test_a_drained_run_has_decided_and_committed_all(bootstrap: str, environ: dict[str, str]) -> None:
     # The embedded cluster forgets a member that left only when its session times out.
     decide_twice(bootstrap, environ, ["--set", "kafka.consumer.session.timeout.ms=6000"], 1, "decisions")
+
+
+def begun(bootstrap: str, environ: dict[str, str], drain_ms_max: int) -> subprocess.Popen[bytes]:
+    """A run that has decided events, whose decisions wait in the producer: none is delivered while it drains."""
+    options = ["kafka.producer.linger.ms=900000", f"engine.drain_ms_max={drain_ms_max}", "engine.metrics_ms=100"]
+    command = [*HEADRACE, "run", "--bootstrap", bootstrap, "--view"]
+    for option in options:
+        command += ["--set", option]
+    process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    simulate(bootstrap, 500, [])
+    decided = 0
+    while decided < 500:
+        line = process.stdout.readline().decode()
+        assert line, f"it ended with {process.wait()}"
+        shown = dict(part.split() for part in line.split("|")[1].split(","))
+        decided += sum(int(shown.get(name, "0").replace(",", "")) for name in ("scored", "degraded", "expired"))
+    return process
+
+
+def test_what_is_not_delivered_in_time_is_told_by_the_exit_code(bootstrap: str, environ: dict[str, str]) -> None:
+    process = begun(bootstrap, environ, 300)
+    try:
+        assert ended(process) == ExitCode.UNDELIVERED
+    finally:
+        process.kill()
+
+
+def test_a_second_signal_ends_a_long_drain_at_once(bootstrap: str, environ: dict[str, str]) -> None:
+    process = begun(bootstrap, environ, 600_000)
+    try:
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)
+        assert ended(process, signal.SIGINT) == INTERRUPTED
+    finally:
+        process.kill()
 
 
 def own_topics(suffix: str) -> list[str]:

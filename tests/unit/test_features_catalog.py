@@ -1,22 +1,39 @@
-"""State needs fields that every event has."""
+"""What a catalog refuses before anything is read, and how it says so."""
+
+import re
+from typing import Any
 
 import pytest
 
 from features.catalog import Catalog
 
+TYPES = {"id": "id", "at": "time", "customer": "id", "amount": "float", "hit": "bool"}
+MEAN = {"entity": "customer", "aggregate": "mean", "field": "amount", "span": "1d", "delay": "1d"}
+RISK = {"entity": "customer", "aggregate": "risk", "span": "1d", "delay": "1d"}
+
+
+def declared(key: str, optional: str = "", feature: dict[str, Any] = MEAN, **entity: Any) -> dict[str, Any]:
+    """One entity, the customer, of events with this key."""
+    fields = {name: {"type": kind, "required": name != optional} for name, kind in TYPES.items()}
+    events = {"topic": "e", "role": "decide", "id": "id", "key": key, "event_time": "at", "fields": fields}
+    reports = {"topic": "l", "role": "state", "id": "id", "key": "id", "event_time": "at", "fields": fields}
+    return {
+        "inputs": {"events": events, "reports": reports},
+        "entities": {"customer": {"key": "customer", **entity}},
+        "features": {"window": feature},
+    }
+
 
 @pytest.mark.parametrize("optional", ["customer", "amount"])
 def test_state_refuses_a_field_that_may_be_absent(optional):
-    types = {"id": "id", "at": "time", "customer": "id", "amount": "float"}
-    fields = {name: {"type": kind, "required": name != optional} for name, kind in types.items()}
-    events = {"topic": "e", "role": "decide", "id": "id", "key": "id", "event_time": "at", "fields": fields}
-    mean = {"entity": "customer", "aggregate": "mean", "field": "amount", "span": "1d", "delay": "1d"}
-    declared = {
-        "inputs": {"events": events},
-        "entities": {"customer": {"key": "customer"}},
-        "features": {"mean": mean},
-    }
     with pytest.raises(ValueError, match=f"{optional!r} has required = false"):
-        Catalog.model_validate(declared)
-    fields[optional]["required"] = True
-    Catalog.model_validate(declared)
+        Catalog.model_validate(declared("id", optional))
+    Catalog.model_validate(declared("id"))
+
+
+def test_labels_on_the_entity_of_the_topics_key_are_refused_by_name():
+    labels = {"input": "reports", "field": "hit"}
+    told = "entities.customer.labels: found labels on an entity whose key, 'customer', is the key of topic 'e' itself"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        Catalog.model_validate(declared("customer", feature=RISK, labels=labels))
+    Catalog.model_validate(declared("id", feature=RISK, labels=labels))

@@ -1,6 +1,7 @@
 """Models: what is asked for is what runs, or an error that says what was found and what was expected."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,22 @@ def test_a_manifest_with_a_mistake_names_file_and_key(tmp_path: Path) -> None:
         read_manifest(path)
     path.write_text("name = ")
     with pytest.raises(ModelError, match="not TOML"):
+        read_manifest(path)
+
+
+def test_a_manifest_reads_back_as_it_was_written(repository: Repository, tmp_path: Path) -> None:
+    for name, version in repository.names():
+        manifest = repository.load(name, version).manifest
+        write_manifest(tmp_path / "manifest.toml", manifest)
+        assert read_manifest(tmp_path / "manifest.toml") == manifest
+        assert manifest.trained.when >= date(2026, 1, 1)
+
+
+def test_a_manifest_that_does_not_say_when_is_told_so(repository: Repository) -> None:
+    path = repository.folder / NAME / VERSION / "manifest.toml"
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("when")]
+    path.write_text("\n".join(lines))
+    with pytest.raises(ModelError, match=r"manifest\.toml: trained\.when: Field required"):
         read_manifest(path)
 
 

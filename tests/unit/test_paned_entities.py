@@ -10,7 +10,7 @@ import pytest
 
 from features.catalog import Catalog
 from features.columns import Columns
-from features.entity import StateFullError
+from features.memory_bound import StateFullError
 from features.paned import PanedPlan
 from features.panes import PANES_MAX, PANES_MIN, pane_width_ms, panes_back, ring_panes
 from features.schema import NUMBER
@@ -116,7 +116,11 @@ def test_what_panes_cannot_tell_is_refused_with_the_reason(window, told):
         (1, {}, "greater than or equal to 2"),
         (367, {}, "less than or equal to 366"),
         ("30", {}, "valid integer"),
-        (30, {"labels": {"input": "labels", "field": "hit"}}, "panes: found 30 beside `labels`, expected one of"),
+        (
+            30,
+            {"key": "terminal", "order": "arrival", "labels": {"input": "labels", "field": "hit"}},
+            "panes: found 30 beside `labels`, expected one of",
+        ),
     ],
 )
 def test_panes_that_an_entity_cannot_have_are_refused(panes, entity, told):
@@ -176,10 +180,11 @@ def resident_bytes(address: int, size: int) -> int:
 def test_a_bound_that_is_reached_names_the_entity_every_time():
     features = FeatureSet(catalog(30, COUNT))
     state, columns = features.new_state(1 << 20), columns_of(features)
-    room = (1 << 20) // plan(30, COUNT).ring_bytes_a_key
-    fill(state, columns, room)
+    with pytest.raises(StateFullError):
+        fill(state, columns, 10_000)
+    room = state.keys()["customer"] - 1
     for _ in range(2):
         with pytest.raises(StateFullError, match="entity 'customer': its state has reached the bound"):
             fill(state, columns, room + 1)
     fill(state, columns, room)
-    assert state._local[0]["customer"]._arena.used_bytes <= 1 << 20
+    assert room * plan(30, COUNT).bytes_a_key < state.used_bytes()["customer"] <= 1 << 20

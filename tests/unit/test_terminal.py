@@ -3,10 +3,10 @@
 import io
 
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from pipeline.telemetry.histogram import bucket_of
-from pipeline.telemetry.terminal import Terminal, line_of, summary_of
+from pipeline.telemetry.terminal import Terminal, line_of, summary_of, view_of
 from pipeline.wire.metrics import MetricsRecord
 
 
@@ -70,3 +70,31 @@ def test_without_a_terminal_there_are_plain_lines_and_nothing_else(terminal: boo
     assert "1,000  = read" in text
     if not terminal:
         assert text.splitlines()[:2] == [line_of(record(), 100)] * 2
+
+
+OUTCOMES = ("scored", "degraded", "expired", "dead_letter", "absorbed")
+LATENCIES = ("queue", "features", "score", "total", "delivery", "age")
+BUSY = record(
+    outcomes=dict.fromkeys(OUTCOMES, 1_234_567),
+    batch_rows={1: 10, 64: 9_000_000, 2048: 12_345_678},
+    histograms={name: {bucket_of(4_000): 900, bucket_of(25_000_000): 90} for name in LATENCIES},
+    lag={"transactions/0": 123_456_789},
+)
+YEARS = record(outcomes=dict.fromkeys(OUTCOMES, 9_876_543_210), deadline_misses=9_876_543_210, late=9_876_543_210)
+
+
+def words(view: RenderableType, width: int) -> list[str]:
+    """All that is shown on a console of this width, bars aside."""
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(view)
+    lines = console.export_text().splitlines()
+    assert all(len(line) <= width for line in lines)
+    return [word for line in lines for word in line.split() if word[0] not in "▏▎▍▌▋▊▉█"]
+
+
+@pytest.mark.parametrize("last", [record(), BUSY], ids=["quiet", "busy"])
+def test_eighty_columns_cut_nothing(last: MetricsRecord) -> None:
+    shown = words(view_of(last, YEARS, 60_000), 80)
+    assert shown == words(view_of(last, YEARS, 60_000), 500)
+    assert {"9,876,543,210", "3,086,418" if last is BUSY else "500", "60,000"} <= set(shown)
+    assert all(len(line) <= 80 for line in summary_of(YEARS, 10**11, 60_000).splitlines())

@@ -24,6 +24,8 @@ LEFT_OVER = re.compile(
     )
 )
 PACKAGE_HOSTS = re.compile(r"\b(pythonhosted|pypi|mvnrepository|repo1?\.maven|anaconda|docker)\.(org|io|com)\b")
+NOT_OURS = {"LICENSE", ".git"}
+"""A work tree beside the first has a file of this name, with git's own path to it."""
 TEXT = {".py", ".toml", ".md", ".txt", ".h", ".xml", ".yml", ".yaml", ".sh", ""}
 
 
@@ -37,7 +39,7 @@ TEXTS = sorted(
     for folder in ("features", "models", "pipeline", "bench", "tests", "docs", ".ci")
     for path in (ROOT / folder).rglob("*")
     if path.is_file() and path.suffix in TEXT and "__pycache__" not in path.parts
-) + sorted(path for path in ROOT.iterdir() if path.is_file() and path.suffix in TEXT and path.name != "LICENSE")
+) + sorted(path for path in ROOT.iterdir() if path.is_file() and path.suffix in TEXT and path.name not in NOT_OURS)
 
 
 def named(path: Path) -> str:

@@ -1,6 +1,7 @@
 """A model repository small enough for a test: two models that add their inputs up."""
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def write_repository(folder: Path, inputs: Sequence[str], names: Sequence[str] =
             output="score",
             thresholds=(0.3, 0.8),
             sha256=sha256_of(entry / "model.onnx"),
-            trained=Trained(how="made up", data="none", rows=0, positives=0, seed=0),
+            trained=Trained(when=date(2026, 2, 3), how="made up", data="none", rows=0, positives=0, seed=0),
             quality={"auc": 0.5},
         )
         write_manifest(entry / "manifest.toml", manifest)
