@@ -108,6 +108,7 @@ class Planner:
                 seeds,
                 sessions=self._config.engine.sessions,
                 objective=self._config.pipeline.objective,
+                padded=any(tier is not None and tier.padded for tier in self._costs.tiers),
             ),
             process_of(self._config, self._costs),
             self.load.seed,

@@ -103,7 +103,10 @@ class CostedPolicy:
 
 
 class LivePolicy(CostedPolicy):
-    """The engine's own batcher. `seeds` are the warm-up's runs, by bucket, of each tier, None for a rule."""
+    """The engine's own batcher. `seeds` are the warm-up's runs, by bucket, of each tier, None for a rule.
+
+    With `padded` a batch runs at the size of the smallest bucket that holds it, in every tier.
+    """
 
     def __init__(
         self,
@@ -114,8 +117,9 @@ class LivePolicy(CostedPolicy):
         sessions: int = 1,
         objective: Objective = "latency",
         deadlines: bool = True,
+        padded: bool = False,
     ) -> None:
-        costs = [None if runs is None else seeded(buckets, runs) for runs in seeds]
+        costs = [None if runs is None else seeded(buckets, runs, padded=padded) for runs in seeds]
         batcher = Batcher(
             work.deadline_ns,
             work.value,
@@ -128,9 +132,9 @@ class LivePolicy(CostedPolicy):
         super().__init__(batcher, costs)
 
 
-def seeded(buckets: Sequence[int], runs: dict[int, list[int]]) -> CostModel:
+def seeded(buckets: Sequence[int], runs: dict[int, list[int]], *, padded: bool = False) -> CostModel:
     """A cost model that has seen a warm-up."""
-    cost = CostModel(buckets)
+    cost = CostModel(buckets, padded=padded)
     for bucket, runs_ns in runs.items():
         cost.seed(bucket, runs_ns)
     return cost

