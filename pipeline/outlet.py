@@ -174,7 +174,8 @@ class Outlet:
         good = good[good != NO_OPAQUE]
         slots: NDArray[np.int64] = (good & (DEAD_LETTER_BIT - 1)) - 1
         if len(slots):
-            self.delivery_time.observe(slots, self._rows.handed_ns, now.mono_ns)
+            decided = slots[good < DEAD_LETTER_BIT]
+            self.delivery_time.observe(decided, self._rows.dispatch_ns, self._rows.score_ns, now.mono_ns)
             self._in_flight.settle(slots)
         return slots
 

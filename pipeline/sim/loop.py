@@ -56,6 +56,7 @@ class _Loop:
         self._numbers = np.arange(n, dtype=np.int32)
         self._read_ns = np.zeros(n, np.int64)
         self._dispatch_ns = np.full(n, NOT_DISPATCHED, np.int64)
+        self._score_ns = np.zeros(n, np.int64)
         self._handed_ns = np.zeros(n, np.int64)
         self._done_ns = np.zeros(n, np.int64)
         self._outcome = np.full(n, Outcome.PENDING, np.int8)
@@ -108,7 +109,9 @@ class _Loop:
         slots = np.concatenate(delivered).astype(np.int64)
         self._delivered_rows += len(slots)
         if self._delivery_time:
-            self._delivery_time.observe(slots, self._handed_ns, self._now_ns)
+            ran = self._dispatch_ns[slots] != NOT_DISPATCHED
+            began_ns = np.where(ran, self._dispatch_ns[slots], self._handed_ns[slots])
+            self._delivery_time.observe(np.arange(len(slots)), began_ns, self._score_ns[slots], self._now_ns)
         return len(slots)
 
     def _room(self) -> int:
@@ -182,6 +185,7 @@ class _Loop:
         took_ns = service.took_ns(rows, self._now_ns) if service else 0
         self._log.append((self._now_ns, took_ns, promised_ns, batch.tier, rows, session))
         self._leave(batch)
+        self._score_ns[batch.slots] = took_ns
         return took_ns
 
     def _leave(self, batch: Batch) -> None:

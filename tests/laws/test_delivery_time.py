@@ -10,9 +10,10 @@ MS = 1_000_000
 BUDGET_HALF_NS = 50 * MS
 
 
-def delivered(learned, took_ms, now_ns, rows=100):
+def delivered(learned, took_ms, now_ns, rows=100, score_ns=MS):
     slots = np.arange(rows, dtype=np.int64)
-    learned.observe(slots, np.full(rows, now_ns - int(took_ms * MS), np.int64), now_ns)
+    began_ns = np.full(rows, now_ns - int(took_ms * MS) - score_ns, np.int64)
+    learned.observe(slots, began_ns, np.full(rows, score_ns, np.int64), now_ns)
 
 
 def test_before_anything_was_delivered_it_is_the_seed():
@@ -61,3 +62,10 @@ def test_a_broker_that_is_always_slow_is_believed():
         now += REFRESH_NS
     assert learned.learned.typical_ns > 75 * MS
     assert learned.learned.promised_ns >= learned.learned.typical_ns
+
+
+def test_what_was_scored_counts_more_than_what_expired():
+    learned = DeliveryTime(BUDGET_HALF_NS)
+    delivered(learned, 2.0, 10**12, rows=500, score_ns=0)
+    delivered(learned, 20.0, 10**12 + REFRESH_NS, rows=100)
+    assert learned.learned.typical_ns > 19 * MS
