@@ -14,8 +14,11 @@ from typing import Any
 import pipeline
 from bench._cluster import delete_topics, make_topics
 from pipeline.sim.driver import Load, default_start_ms, drive
+from pipeline.sim.transactions import MS_PER_DAY
 
 SETTLE_S = 2.0
+PHASE_DAYS = 1000
+"""Of simulated time between the beginnings of phases, so that no event of a later one is older."""
 TOPICS = {"transactions": 4, "labels": 2, "decisions": 4, "dead-letters": 1, "metrics": 1}
 SHIPPED = Path(pipeline.__file__).parent / "configs" / "fraud.toml"
 
@@ -65,11 +68,12 @@ def run_trial(bootstrap: str, config: str, way: str, phases: Sequence[tuple[floa
         if "ready" not in process.stdout.readline():
             raise SystemExit(f"the pipeline did not start:\n{process.communicate()[1][-3000:]}")
         time.sleep(SETTLE_S)
-        start_ms, spans = default_start_ms(time.time_ns() // 1_000_000), []
-        for rate, seconds in phases:
+        spans = []
+        start_ms = default_start_ms(time.time_ns() // 1_000_000) - len(phases) * PHASE_DAYS * MS_PER_DAY
+        for number, (rate, seconds) in enumerate(phases):
             begin = time.time_ns() // 1_000_000
             load = Load(int(rate * seconds), rate, topic=names["transactions"], labels_topic=names["labels"])
-            drive({"bootstrap.servers": bootstrap}, load, start_ms=start_ms)
+            drive({"bootstrap.servers": bootstrap}, load, start_ms=start_ms + number * PHASE_DAYS * MS_PER_DAY)
             spans.append((begin, time.time_ns() // 1_000_000))
         time.sleep(1.0)
         process.send_signal(signal.SIGTERM)

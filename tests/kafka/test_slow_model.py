@@ -9,8 +9,8 @@ import pytest
 import pipeline.service
 from bench._slow_model import NAME, write_slow_model
 from pipeline.assembly import Assembly
-from pipeline.config.load import load
 from pipeline.config.model import PipelineConfig
+from pipeline.config.sections import ModelsSection, TierSection
 from pipeline.sim.table import simulated_table
 from pipeline.sim.transactions import Population
 from tests.kafka.test_pipeline_on_kafka import prepared
@@ -19,16 +19,13 @@ from tests.traffic import decisions, run_until, send, transaction_records
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 POPULATION = Population(customers=400, terminals=80, terminals_near=10, seed=5)
 START_MS = 1_577_836_800_000
-RULE = 'name = "rule"\nrule = "min(1, amount / 500)"'
 
 
-def slow(config: PipelineConfig, folder: Path, *more: dict[str, Any]) -> PipelineConfig:
-    """The same pipeline with a model that costs much more than all else, and tiers below it."""
-    write_slow_model(folder / "models", tuple(load("fraud", environ={}).config.features))
-    content = config.model_dump(by_alias=True, exclude_unset=True)
-    content["models"] = {"folder": str(folder / "models")}
-    content["tiers"] = [{"name": "primary", "model": NAME}, *more]
-    return PipelineConfig.model_validate(content)
+def slow(config: PipelineConfig, folder: Path, *, rule: str = "") -> PipelineConfig:
+    """The same pipeline with a model that costs much more than all else, and a rule below it if there is one."""
+    write_slow_model(folder / "models", tuple(config.features))
+    tiers = (TierSection(name="primary", model=NAME), *((TierSection(name="rule", rule=rule),) if rule else ()))
+    return config.model_copy(update={"models": ModelsSection(folder=str(folder / "models")), "tiers": tiers})
 
 
 def test_a_backlog_behind_a_slow_model_is_held_and_costs_no_rebalance(
@@ -59,7 +56,7 @@ def test_under_overload_every_event_is_answered_and_the_most_valuable_by_the_mod
 ) -> None:
     table = simulated_table(POPULATION, 12, START_MS).slice(0, 4000)
     config = prepared(kafka_bootstrap, topic_suffix, "pipeline.budget_ms=2000", "engine.session=thread")
-    config = slow(config, tmp_path, {"name": "rule", "rule": "min(1, amount / 500)"})
+    config = slow(config, tmp_path, rule="min(1, amount / 500)")
     send(kafka_bootstrap, f"transactions-{topic_suffix}", transaction_records(table))
     summary = run_until(config, table.num_rows)
     assert summary.drained
