@@ -80,10 +80,15 @@ class _Loop:
             if not done or not self._process.poll_interval_ns:
                 self._wait(stuck=not done)
             elif done < self._process.little_rows:
-                self._now_ns += self._process.poll_interval_ns
+                self._rest()
         if self._decided_rows != self._rows:
             raise SimulationError(self._lost())
         return self._trace()
+
+    def _rest(self) -> None:
+        """As long as the engine does: to the end of the interval, or until a session is done."""
+        until_ns = self._now_ns + self._process.poll_interval_ns
+        self._now_ns = min(until_ns, max(self._now_ns, self._running[0][0])) if self._running else until_ns
 
     def _turn(self) -> int:
         """One pass over all stages; returns rows read, decided and delivered."""

@@ -32,7 +32,7 @@ def test_a_backlog_behind_a_slow_model_is_held_and_costs_no_rebalance(
     kafka_bootstrap: str, topic_suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = simulated_table(POPULATION, 8, START_MS).slice(0, 2500)
-    small = ("engine.rows_max=256", "engine.poll_rows_max=64", "engine.buckets=[1, 64]")
+    small = ("engine.rows_max=256", "engine.poll_rows_max=64", "engine.buckets=[1, 64]", "engine.session=thread")
     patience = ("kafka.consumer.max.poll.interval.ms=6000", "kafka.consumer.session.timeout.ms=6000")
     config = slow(prepared(kafka_bootstrap, topic_suffix, *small, *patience), tmp_path)
     send(kafka_bootstrap, f"transactions-{topic_suffix}", transaction_records(table))
@@ -54,8 +54,8 @@ def test_a_backlog_behind_a_slow_model_is_held_and_costs_no_rebalance(
 def test_under_overload_every_event_is_answered_and_the_most_valuable_by_the_model(
     kafka_bootstrap: str, topic_suffix: str, tmp_path: Path
 ) -> None:
-    table = simulated_table(POPULATION, 12, START_MS).slice(0, 4000)
-    config = prepared(kafka_bootstrap, topic_suffix, "pipeline.budget_ms=2000", "engine.session=thread")
+    table = simulated_table(POPULATION, 40, START_MS).slice(0, 12_000)
+    config = prepared(kafka_bootstrap, topic_suffix, "pipeline.budget_ms=15000", "engine.session=thread")
     config = slow(config, tmp_path, rule="min(1, amount / 500)")
     send(kafka_bootstrap, f"transactions-{topic_suffix}", transaction_records(table))
     summary = run_until(config, table.num_rows)
