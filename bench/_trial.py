@@ -17,7 +17,7 @@ from pipeline.sim.driver import Load, default_start_ms, drive
 from pipeline.sim.transactions import MS_PER_DAY
 
 SETTLE_S = 2.0
-PHASE_DAYS = 1000
+PHASE_DAYS = 2000
 """Of simulated time between the beginnings of phases, so that no event of a later one is older."""
 TOPICS = {"transactions": 4, "labels": 2, "decisions": 4, "dead-letters": 1, "metrics": 1}
 SHIPPED = Path(pipeline.__file__).parent / "configs" / "fraud.toml"

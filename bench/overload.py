@@ -77,10 +77,15 @@ def summed(trial: Trial, phase: int) -> dict[str, Any]:
 
 
 def recovered_s(trial: Trial) -> float:
-    """Seconds after the overload until the p99 age stays under the budget."""
-    begin = trial.phases_ms[0][1]
-    over = [each["to_ms"] for each in trial.during(1) if (age_p99_ms(each) or 0.0) >= BUDGET_MS]
-    return max(0.0, (max(over) - begin) / 1000) if over else 0.0
+    """Seconds after the overload until the p99 age is under the budget and stays there for a second."""
+    end = trial.phases_ms[0][1]
+    since = end
+    for each in (each for each in trial.moments if each["from_ms"] >= end):
+        if (age_p99_ms(each) or 0.0) >= BUDGET_MS:
+            since = each["to_ms"]
+        elif each["to_ms"] >= since + 1000:
+            break
+    return (since - end) / 1000
 
 
 def plot(trial: Trial, capacity: float) -> None:
@@ -111,6 +116,28 @@ def plot(trial: Trial, capacity: float) -> None:
     figure.savefig(RESULTS / "overload.png", dpi=110)
 
 
+def overloaded(bootstrap: str, capacity: float, seconds: float, found: dict[str, Any]) -> None:
+    """Both phases; writes the result and the picture."""
+    phases = [(OVER[0] * capacity, seconds), (UNDER[0] * capacity, UNDER[1])]
+    trial = run_trial(bootstrap, "fraud", OURS, phases, keep=False)
+    result: dict[str, Any] = {
+        "costs": found,
+        "capacity": capacity,
+        "sent": sum(int(rate * length) for rate, length in phases),
+        "answered": sum(total(trial.moments, "outcomes", name) for name in ANSWERS),
+        "drained": trial.drained,
+        "recovered_s": recovered_s(trial),
+        "over": summed(trial, 0),
+        "under": summed(trial, 1),
+    }
+    scored_us, expired_us = found["scored"]["cpu_us"], found["expired"]["cpu_us"]
+    room_us = result["over"]["cores"] * 1e6 / result["over"]["read_a_s"]
+    result["best_scored_share"] = max(0.0, min(1.0, (room_us - expired_us) / (scored_us - expired_us)))
+    print(json.dumps(result, indent=1), flush=True)
+    save("overload", result)
+    plot(trial, capacity)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--capacity", type=float, help="events a second; else what bench/latency found last")
@@ -118,20 +145,7 @@ def main() -> None:
     arguments = parser.parse_args()
     capacity = arguments.capacity or json.loads((RESULTS / "latency.json").read_text())["capacity"]
     with real_cluster() as bootstrap:
-        result: dict[str, Any] = {"costs": costs(bootstrap), "capacity": capacity}
-        phases = [(OVER[0] * capacity, arguments.seconds), (UNDER[0] * capacity, UNDER[1])]
-        trial = run_trial(bootstrap, "fraud", OURS, phases, keep=False)
-    outcomes = total(trial.moments, "outcomes", "scored"), *(total(trial.moments, "outcomes", n) for n in ANSWERS[1:])
-    sent = sum(int(rate * seconds) for rate, seconds in phases)
-    result |= {"sent": sent, "answered": sum(outcomes), "drained": trial.drained, "recovered_s": recovered_s(trial)}
-    result |= {"over": summed(trial, 0), "under": summed(trial, 1)}
-    scored_us, expired_us = result["costs"]["scored"]["cpu_us"], result["costs"]["expired"]["cpu_us"]
-    over = result["over"]
-    room_us = over["cores"] * 1e6 / over["read_a_s"]
-    result["best_scored_share"] = max(0.0, min(1.0, (room_us - expired_us) / (scored_us - expired_us)))
-    print(json.dumps(result, indent=1), flush=True)
-    save("overload", result)
-    plot(trial, capacity)
+        overloaded(bootstrap, capacity, arguments.seconds, costs(bootstrap))
 
 
 if __name__ == "__main__":
