@@ -214,7 +214,7 @@ class LaneProducer:
             log.warning("producer: %s", said)
 
     def queued(self) -> int:
-        """Messages not yet reported."""
+        """Messages not yet reported, and events not yet taken."""
         return int(lib.rd_kafka_outq_len(self._handle))
 
     def flush(self, timeout_ms: int) -> bool:

@@ -164,7 +164,7 @@ def test_closing_with_messages_nobody_takes_gives_them_up(embedded: Callable[[di
     for number in range(10):
         assert producer.produce("lanes", 0, None, b"x", [], number + 1) == 0
     assert not producer.flush(100)
-    assert producer.queued() == 10
+    assert producer.queued() >= 10
     producer.close()
     producer.close()
 
