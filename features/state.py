@@ -95,6 +95,19 @@ class FeatureSet:
         return FeatureState(self, memory_bytes_max)
 
 
+def _parts(
+    state: EntityState | PanedState,
+    columns: Columns,
+    rows: NDArray[np.int32],
+    partition: NDArray[np.int32],
+    offset: NDArray[np.int64],
+    update: bool,
+) -> list[tuple[Any, bool]]:
+    """Which of the rows are only asked for, and which are new: a key's own rows stay in order."""
+    seen = state.seen(columns, rows, partition, offset) if update else None
+    return [(slice(None), update)] if seen is None else [(seen, False), (~seen, True)]
+
+
 def _empty(plan: EntityPlan | PanedPlan, bound: MemoryBound) -> EntityState | PanedState:
     return PanedState(plan, bound) if isinstance(plan, PanedPlan) else EntityState(plan, bound)
 
@@ -130,8 +143,9 @@ class FeatureState:
         """Take events of one input in, in the order of `rows`.
 
         For the deciding input, out64[row] and out32[row] (float64 and float32[capacity, features], owned by
-        the caller) are written for each row. `partition` and `offset` have a cell for each of `rows`. Raises
-        StateFullError when the memory bound is reached.
+        the caller) are written for each row. `partition` and `offset` have a cell for each of `rows`. What keys from
+        a checkpoint have taken already is not given them again; then the rows are of one partition, offsets rising.
+        Raises StateFullError when the memory bound is reached.
         """
         if input_name != self._deciding:
             return self._apply_labels(input_name, columns, rows)
@@ -139,11 +153,12 @@ class FeatureState:
         for plan in self._features.entities:
             state = self._global[plan.name] if plan.shared else self._slice(slice_id)[plan.name]
             update = update_global if plan.shared else update_local
-            if not update and out64 is None:
-                continue
-            counts = state.apply(columns, rows, partition, offset, out64, update=update)
-            late += 0 if plan.shared else counts[0]
-            disordered += counts[1]
+            for part, new in _parts(state, columns, rows, partition, offset, update):
+                if not new and out64 is None:
+                    continue
+                counts = state.apply(columns, rows[part], partition[part], offset[part], out64, update=new)
+                late += 0 if plan.shared else counts[0]
+                disordered += counts[1]
         if out64 is not None:
             self._write_stateless(columns, rows, out64)
             if out32 is not None:
@@ -187,6 +202,16 @@ class FeatureState:
         """Forget a partition's own entities: it is another process's now, and their memory is free for others."""
         for state in self._local.pop(slice_id, {}).values():
             state.close()
+
+    def entities(self, slice_id: int | None) -> dict[str, EntityState | PanedState]:
+        """The states of a slice, opened if it is not; None: of those that are kept once for all partitions."""
+        return self._global if slice_id is None else self._slice(slice_id)
+
+    def clear_global(self) -> None:
+        """Forget what the global entities hold, as a slice that is dropped and opened anew."""
+        for state in self._global.values():
+            state.close()
+        self._global = {plan.name: _empty(plan, self._bound) for plan in self._features.entities if plan.shared}
 
     def keys(self) -> dict[str, int]:
         """Keys with state, by entity."""
