@@ -1,6 +1,7 @@
 """Reading in bulk: one queue a partition, and a control queue for what the group says."""
 
 import threading
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,12 @@ from pipeline.kafka.librdkafka import (
     CONSUMER,
     DESTROY_NO_CONSUMER_CLOSE,
     ERR_ASSIGN_PARTITIONS,
+    ERR_LEADER_NOT_AVAILABLE,
     ERR_NO_OFFSET,
+    ERR_NOT_LEADER,
     ERR_PARTITION_EOF,
     ERR_TIMED_OUT,
+    ERR_UNKNOWN_PARTITION,
     EVENT_ERROR,
     EVENT_FETCH,
     EVENT_OFFSET_COMMIT,
@@ -70,6 +74,8 @@ __all__ = [
     "TopicPartition",
 ]
 
+_MOVING = {ERR_UNKNOWN_PARTITION, ERR_LEADER_NOT_AVAILABLE, ERR_NOT_LEADER}
+_ASK_AGAIN_S = 0.05
 ControlEvent = Assigned | Revoked | CommitResult | ConsumerError
 
 
@@ -237,11 +243,14 @@ class LaneConsumer:
         return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
 
     def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
-        """The oldest offset kept and the end, asked of the broker."""
+        """The oldest offset kept and the end, asked of the broker; asked again while it moves a leader."""
         low, high = ffi.new("int64_t *"), ffi.new("int64_t *")
-        code = lib.rd_kafka_query_watermark_offsets(
-            self._handle, partition.topic.encode(), partition.partition, low, high, timeout_ms
-        )
+        until_s = time.monotonic() + timeout_ms / 1000
+        where = (partition.topic.encode(), partition.partition)
+        while (
+            code := lib.rd_kafka_query_watermark_offsets(self._handle, *where, low, high, timeout_ms)
+        ) in _MOVING and time.monotonic() < until_s:
+            time.sleep(_ASK_AGAIN_S)
         check(code, f"ask for the offsets of {partition.topic}[{partition.partition}]")
         return int(low[0]), int(high[0])
 
