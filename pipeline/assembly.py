@@ -10,7 +10,7 @@ from features.state import FeatureSet
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
-from pipeline.delivery_time import DeliveryTime
+from pipeline.delivery import guarantee_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
@@ -18,8 +18,6 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
-from pipeline.offsets import Commits
-from pipeline.outlet import Outlet, OutletTopics
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
@@ -27,7 +25,6 @@ from pipeline.scorer import Tier
 from pipeline.scoring import batcher_of, promises, scorer_of
 from pipeline.state_lanes import StateLanes
 from pipeline.telemetry.meter import Meter
-from pipeline.wire.decision import DecisionEncoder
 from pipeline.wire.metrics import MetricsRecord
 
 log = logging.getLogger(__name__)
@@ -60,7 +57,6 @@ class Assembly:
         self.tiers = tiers
         engine = config.engine
         self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
-        topics = self._topics()
         replay = config.pipeline.mode == "replay"
         self.rows = Rows(engine.rows_max, len(features.names))
         self.in_flight = InFlight(self.rows)
@@ -70,7 +66,10 @@ class Assembly:
         self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
         self.positions: dict[Any, int] = {}
         self.state = features.new_state(engine.memory_bytes_max)
-        self.outlet = self._outlet(tiers, features, topics)
+        self.guarantee = guarantee_of(
+            config, tiers, features.names, self.producer, self.rows, self.in_flight, self.wake, clock.instant
+        )
+        self.outlet = self.guarantee.outlet
         self.state_consumer: LaneConsumer | None = None
         self.state_lanes: StateLanes | None = None
         self.replay: ReplayIntake | None = None
@@ -130,19 +129,6 @@ class Assembly:
         )
         return ReplayGroup(self.consumer, starts), self.replay
 
-    def _outlet(self, tiers: Sequence[Tier], features: FeatureSet, topics: OutletTopics) -> Outlet:
-        config = self.config
-        encoder = DecisionEncoder(
-            pipeline=config.pipeline.name,
-            topic=config.catalog.decided.topic,
-            tiers=[tier.label for tier in tiers],
-            decisions=config.decide.labels,
-            features=features.names if config.publish.features else None,
-        )
-        source = config.catalog.decided.topic
-        delivery_time = DeliveryTime(config.pipeline.budget_ms * NS_PER_MS // 2)
-        return Outlet(self.producer, encoder, self.rows, self.in_flight, topics, source, delivery_time)
-
     def _engine(self) -> Engine:
         return Engine(
             clock=self.clock,
@@ -159,14 +145,6 @@ class Assembly:
             meter=self.meter,
             poll_interval_us=self.config.poll_interval_us,
         )
-
-    def _topics(self) -> OutletTopics:
-        """Ask for every output topic before the first message to it."""
-        names, timeout_ms = self.config.topics, self.config.engine.request_ms_max
-        partitions = self.producer.partition_count(names.decisions, timeout_ms)
-        self.producer.partition_count(names.dead_letters, timeout_ms)
-        self.producer.partition_count(names.metrics, timeout_ms)
-        return OutletTopics(names.decisions, partitions, names.dead_letters)
 
     def _consumer_settings(self) -> dict[str, str]:
         """An offset that is lost is an error that is named, never a silent jump to either end."""
@@ -215,7 +193,7 @@ class Assembly:
             self.consumer,
             self.state_lanes,
             self.in_flight.watermarks,
-            Commits(engine.commit_ms * NS_PER_MS),
+            self.guarantee.committer(self.consumer),
             self.positions,
             limits,
         )
@@ -242,7 +220,7 @@ class Assembly:
             "key_disagreements": intake.key_disagreements,
             "unreadable_deadlines": intake.unreadable_deadlines,
             "held": intake.held,
-            "undeliverable": self.outlet.buried,
+            **self.outlet.counts(),
             "not_finite": self.decider.not_finite,
             **promises(self.tiers),
         }
@@ -285,6 +263,7 @@ class Assembly:
         self.consumer.close(CLOSE_MS_MAX)
         if self.state_consumer is not None:
             self.state_consumer.close(CLOSE_MS_MAX)
+        self.guarantee.close()
         self.in_flight.close()
         self.producer.flush(CLOSE_MS_MAX)
         self.producer.close()

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.committing import Committer
 from pipeline.drain import Drain
 from pipeline.errors import LostOffsetsError
 from pipeline.kafka.consumer import Assigned, CommitResult, ConsumerError, Lane, LaneConsumer, Revoked
 from pipeline.kafka.librdkafka import KafkaError
-from pipeline.offsets import Commits, Watermarks
+from pipeline.offsets import Watermarks
 from pipeline.state_lanes import StateLanes
 
 log = logging.getLogger(__name__)
@@ -36,14 +37,14 @@ class Group:
         consumer: LaneConsumer,
         state_lanes: StateLanes | None,
         watermarks: Watermarks[Any],
-        commits: Commits[Any],
+        committer: Committer,
         positions: dict[Any, int],
         limits: GroupLimits,
     ) -> None:
         self._consumer = consumer
         self._state_lanes = state_lanes
         self._watermarks = watermarks
-        self._commits = commits
+        self._committer = committer
         self._positions = positions
         self._limits = limits
         self.epoch = 0
@@ -78,32 +79,36 @@ class Group:
                 log.warning("consumer: %s", event.text)
         return len(events)
 
+    @property
+    def committed(self) -> dict[Any, int]:
+        """Partition -> the offset that the cluster has confirmed as committed; none where it knows none."""
+        return self._committer.committed
+
+    def due_ns(self) -> int:
+        """When `commit` next has something to do, as far as is known."""
+        return self._committer.due_ns()
+
     def commit(self, now_ns: int) -> None:
-        """Commit the watermarks that have moved, when it is time."""
-        offsets = self._commits.take(self._watermarks, now_ns)
-        if offsets:
-            self._consumer.commit(offsets)
+        """Commit what has moved, when it is time; while partitions are being given up it is."""
+        self._committer.commit(now_ns, urgent=self.drain is not None)
 
     def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
         """Commit what is finished (unless lost), answer the revoke, forget the partitions."""
-        if not lost:
-            try:
-                self.commit_finished()
-            except KafkaError as error:
-                log.warning("what was finished will be read again by the next owner: %s", error)
+        try:
+            self._committer.give_up(partitions, lost=lost)
+        except KafkaError as error:
+            log.warning("what was finished will be read again by the next owner: %s", error)
         self._consumer.accept_revoked(partitions)
         for partition in partitions:
             self._watermarks.forget(partition)
-            self._commits.forget(partition)
+        self._committer.forget(partitions)
         self.drain = None
         self._follow_elsewhere()
         log.info("gave up %d partitions (%s)", len(partitions), "lost" if lost else "revoked")
 
     def commit_finished(self) -> None:
-        """Commit all watermarks and wait for the answer, within the request limit."""
-        offsets = self._commits.take(self._watermarks, 0, force=True)
-        if offsets:
-            self._consumer.commit_sync(offsets, self._limits.request_ms_max)
+        """Commit all that is finished and wait for the answer, within the request limit."""
+        self._committer.finish()
 
     def _assigned(self, event: Assigned) -> None:
         self.epoch += 1
@@ -128,12 +133,12 @@ class Group:
     def _committed(self, event: CommitResult) -> None:
         if event.error is not None:
             log.warning("commit failed, will be tried again: %s", event.error)
-            for partition in event.offsets:
-                self._commits.failed(partition)
+        self._committer.answered(event)
 
     def _starts(self, partitions: Any) -> Mapping[Any, tuple[int, int]]:
         """Partition -> (oldest offset kept, offset where deciding begins)."""
         committed = self._consumer.committed(partitions, self._limits.request_ms_max)
+        self.committed.update({partition: offset for partition, offset in committed.items() if offset is not None})
         starts = {}
         for partition in partitions:
             low, high = self._consumer.watermarks(partition, self._limits.request_ms_max)

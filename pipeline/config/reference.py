@@ -11,6 +11,7 @@ from pydantic_core import PydanticUndefined
 
 from pipeline.config.sections import (
     DecideSection,
+    DeliverySection,
     EngineSection,
     ModelsSection,
     PipelineSection,
@@ -26,6 +27,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[tiers]]": TierSection,
     "[decide]": DecideSection,
     "[publish]": PublishSection,
+    "[delivery]": DeliverySection,
     "[engine]": EngineSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}

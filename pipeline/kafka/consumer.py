@@ -73,7 +73,8 @@ __all__ = [
 ControlEvent = Assigned | Revoked | CommitResult | ConsumerError
 
 
-def _list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
+def list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
+    """librdkafka's own list of partitions and offsets, freed with the object."""
     listed = lib.rd_kafka_topic_partition_list_new(max(1, len(partitions)))
     for (topic, partition), offset in partitions.items():
         entry = lib.rd_kafka_topic_partition_list_add(listed, topic.encode(), partition)
@@ -113,13 +114,13 @@ class LaneConsumer:
 
     def subscribe(self, topics: Collection[str]) -> None:
         """Join the group for these topics; assignments arrive as events."""
-        wanted = _list_of({TopicPartition(topic, -1): None for topic in topics})
+        wanted = list_of({TopicPartition(topic, -1): None for topic in topics})
         check(lib.rd_kafka_subscribe(self._handle, wanted), f"subscribe to {', '.join(topics)}")
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read exactly these partitions from these offsets, outside any group."""
         self._close_lanes(list(self.lanes))
-        check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "assign")
+        check(lib.rd_kafka_assign(self._handle, list_of(positions)), "assign")
         self._open_lanes(positions)
 
     def control(self) -> list[ControlEvent]:
@@ -184,16 +185,16 @@ class LaneConsumer:
     def accept_assigned(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Begin reading what was assigned, each from its offset (None: the committed one)."""
         if self._cooperative():
-            check_object(lib.rd_kafka_incremental_assign(self._handle, _list_of(positions)), "accept an assignment")
+            check_object(lib.rd_kafka_incremental_assign(self._handle, list_of(positions)), "accept an assignment")
         else:
-            check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "accept an assignment")
+            check(lib.rd_kafka_assign(self._handle, list_of(positions)), "accept an assignment")
         self._open_lanes(positions)
 
     def accept_revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Stop reading what was taken away. Messages already read stay valid until freed."""
         self._close_lanes(partitions)
         if self._cooperative():
-            given = _list_of(dict.fromkeys(partitions))
+            given = list_of(dict.fromkeys(partitions))
             check_object(lib.rd_kafka_incremental_unassign(self._handle, given), "answer a revoke")
         else:
             check(lib.rd_kafka_assign(self._handle, ffi.NULL), "answer a revoke")
@@ -214,14 +215,14 @@ class LaneConsumer:
     def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Commit without waiting; the answer is a CommitResult."""
         check(
-            lib.rd_kafka_commit_queue(self._handle, _list_of(next_offsets), self._control, ffi.NULL, ffi.NULL),
+            lib.rd_kafka_commit_queue(self._handle, list_of(next_offsets), self._control, ffi.NULL, ffi.NULL),
             "commit",
         )
 
     def commit_sync(self, next_offsets: Mapping[TopicPartition, int], timeout_ms: int) -> None:
         """Commit and wait for the broker's answer. Raises KafkaError when it refuses or does not answer in time."""
         answers = ffi.gc(lib.rd_kafka_queue_new(self._handle), lib.rd_kafka_queue_destroy)
-        listed = _list_of(next_offsets)
+        listed = list_of(next_offsets)
         check(lib.rd_kafka_commit_queue(self._handle, listed, answers, ffi.NULL, ffi.NULL), "commit")
         event = lib.rd_kafka_queue_poll(answers, timeout_ms)
         code = ERR_TIMED_OUT if event == ffi.NULL else lib.rd_kafka_event_error(event)
@@ -232,9 +233,15 @@ class LaneConsumer:
 
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, None where there is none."""
-        listed = _list_of(dict.fromkeys(partitions))
+        listed = list_of(dict.fromkeys(partitions))
         check(lib.rd_kafka_committed(self._handle, listed, timeout_ms), "ask for committed offsets")
         return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
+
+    def group_metadata(self) -> Any:
+        """Who this member is, of which generation as the group is now: what the offsets of a transaction go with."""
+        return ffi.gc(
+            lib.rd_kafka_consumer_group_metadata(self._handle), lib.rd_kafka_consumer_group_metadata_destroy
+        )
 
     def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
         """The oldest offset kept and the end, asked of the broker."""
