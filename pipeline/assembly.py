@@ -56,7 +56,7 @@ class Assembly:
         self.wake = Wake()
         self.tiers = tiers
         engine = config.engine
-        self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
+        self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
         self.rows = Rows(engine.rows_max, len(features.names))
         self.in_flight = InFlight(self.rows)

@@ -7,9 +7,9 @@ from typing import Any
 
 from pipeline.committing import Committer
 from pipeline.drain import Drain
-from pipeline.errors import LostOffsetsError
+from pipeline.errors import FencedError, LostOffsetsError
 from pipeline.kafka.consumer import Assigned, CommitResult, ConsumerError, Lane, LaneConsumer, Revoked
-from pipeline.kafka.librdkafka import KafkaError
+from pipeline.kafka.librdkafka import ERR_FENCED_INSTANCE_ID, KafkaError
 from pipeline.offsets import Watermarks
 from pipeline.state_lanes import StateLanes
 
@@ -75,7 +75,7 @@ class Group:
                 self._committed(event)
             elif isinstance(event, ConsumerError):
                 if event.fatal:
-                    raise KafkaError(event.code, event.text)
+                    raise _end_of(event)
                 log.warning("consumer: %s", event.text)
         return len(events)
 
@@ -162,3 +162,10 @@ class Group:
             wanted[partition] = (start, start)
         if wanted:
             self._state_lanes.follow(wanted)
+
+
+def _end_of(event: ConsumerError) -> Exception:
+    """What to raise for an error that no consumer recovers from."""
+    if event.code == ERR_FENCED_INSTANCE_ID:
+        return FencedError('this process\'s kafka."group.instance.id"', event.text)
+    return KafkaError(event.code, event.text)

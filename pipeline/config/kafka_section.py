@@ -80,6 +80,10 @@ class KafkaSection(Section):
         """What the producer is made with."""
         return {**self.admin_settings(), **self.producer}
 
+    def plain_producer_settings(self) -> dict[str, str]:
+        """The same without what only transactions need."""
+        return {name: value for name, value in self.producer_settings().items() if name != "transaction.timeout.ms"}
+
     def admin_settings(self) -> dict[str, str]:
         """What admin requests and tools are made with: the settings for both clients, without the group's."""
         return {name: value for name, value in self.common.items() if not name.startswith("group.")}

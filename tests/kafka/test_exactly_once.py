@@ -226,22 +226,31 @@ def test_a_process_killed_in_mid_transaction_leaves_nothing_and_its_successor_re
     assert_each_once(kafka_bootstrap, config, len(records))
 
 
+LIMIT_BYTES = 2100
+"""Between the decision of a long id and its dead letter, which has no features."""
+
+
+def long_record(record: Any) -> Any:
+    return record[0], json.dumps({**json.loads(record[1]), "transaction_id": "\1" * 256}).encode()
+
+
 def test_what_the_broker_refuses_becomes_a_dead_letter_and_the_rest_is_seen_once_after_the_abort(
     kafka_bootstrap: str, topic_suffix: str
 ) -> None:
     # One decision a batch: the topic's limit is on batches.
-    config = prepared(kafka_bootstrap, topic_suffix, "kafka.producer.batch.num.messages=1")
+    config = prepared(kafka_bootstrap, topic_suffix, "publish.features=true", "kafka.producer.batch.num.messages=1")
     limit = ConfigResource(
         ResourceType.TOPIC,
         config.topics.decisions,
-        incremental_configs=[ConfigEntry("max.message.bytes", "1200", incremental_operation=AlterConfigOpType.SET)],
+        incremental_configs=[
+            ConfigEntry("max.message.bytes", str(LIMIT_BYTES), incremental_operation=AlterConfigOpType.SET)
+        ],
     )
-    for answer in AdminClient({"bootstrap.servers": kafka_bootstrap}).incremental_alter_configs([limit]).values():
+    admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
+    for answer in admin.incremental_alter_configs([limit]).values():
         answer.result(20)
     records = transaction_records(TABLE)[:300]
-    long = [
-        (key, json.dumps({**json.loads(value), "transaction_id": "\1" * 250}).encode()) for key, value in records[:2]
-    ]
+    long = [long_record(record) for record in records[:2]]
     records[100:100], records[200:200] = long[:1], long[1:]
     send(kafka_bootstrap, config.catalog.decided.topic, records, PARTITIONS)
     summary = run_until(config, len(records))
@@ -260,9 +269,11 @@ def test_what_the_broker_refuses_becomes_a_dead_letter_and_the_rest_is_seen_once
 def test_what_the_producer_refuses_becomes_a_dead_letter_in_the_same_transaction(
     kafka_bootstrap: str, topic_suffix: str
 ) -> None:
-    config = prepared(kafka_bootstrap, topic_suffix, "kafka.producer.message.max.bytes=1200")
+    config = prepared(
+        kafka_bootstrap, topic_suffix, "publish.features=true", f"kafka.producer.message.max.bytes={LIMIT_BYTES}"
+    )
     records = transaction_records(TABLE)[:300]
-    long = records[0][0], json.dumps({**json.loads(records[0][1]), "transaction_id": "\1" * 250}).encode()
+    long = long_record(records[0])
     send(kafka_bootstrap, config.catalog.decided.topic, [*records[:100], long, *records[100:]], PARTITIONS)
     summary = run_until(config, 301)
     assert summary.drained
@@ -274,9 +285,7 @@ def test_what_the_producer_refuses_becomes_a_dead_letter_in_the_same_transaction
     assert sum(committed(kafka_bootstrap, config).values()) == 301
 
 
-def test_a_process_whose_name_another_has_taken_is_fenced_and_says_so(
-    kafka_bootstrap: str, topic_suffix: str
-) -> None:
+def test_a_process_whose_name_another_took_is_fenced_and_says_so(kafka_bootstrap: str, topic_suffix: str) -> None:
     config = prepared(kafka_bootstrap, topic_suffix)
     records, topic = transaction_records(TABLE), config.catalog.decided.topic
     half = len(records) // 2

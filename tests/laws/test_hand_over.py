@@ -49,10 +49,8 @@ def test_runs_leave_whole_and_in_order_and_nothing_of_an_old_epoch_leaves(steps)
             for run in opened:
                 run.gone |= run.partition == which
             dropped = hand_over.drop(lambda run: run.gone)
-            expected = [
-                run for run in opened if run.gone and run not in left[run.partition] and run.partition == which
-            ]
-            assert [run for run in expected if run.epoch == epochs[which]] == dropped
+            of_epoch = [run for run in opened if run.partition == which and run.epoch == epochs[which]]
+            assert dropped == [run for run in of_epoch if run not in left[which]]
             epochs[which] += 1
             ends[which] = 0
         else:
@@ -60,17 +58,14 @@ def test_runs_leave_whole_and_in_order_and_nothing_of_an_old_epoch_leaves(steps)
                 assert not run.undecided, "handed over before all of it was decided"
                 assert run.epoch == epochs[run.partition], "handed over after its partition was given up"
                 left[run.partition].append(run)
+    ready = hand_over.ready()
     for partition in PARTITIONS:
         of_epoch = [run for run in opened if run.partition == partition and run.epoch == epochs[partition]]
         taken = [run for run in left[partition] if run.epoch == epochs[partition]]
         assert taken == of_epoch[: len(taken)], "a gap: the offset of the last would commit what never left"
-    hand_over.ready()
-    for partition in PARTITIONS:
-        rest = [run for run in opened if run.partition == partition and run.epoch == epochs[partition]]
-        first = next((run for run in rest if run.undecided), None)
-        assert all(
-            run.undecided or first is None or run.end <= first.end or run not in left[partition] for run in rest
-        )
+        rest = of_epoch[len(taken) :]
+        whole = next((index for index, run in enumerate(rest) if run.undecided), len(rest))
+        assert [run for run in ready if run.partition == partition] == rest[:whole], "what could leave waits"
 
 
 INTERVAL = 100
