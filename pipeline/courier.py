@@ -17,6 +17,7 @@ class Courier(Generic[T]):
         self._wake = wake
         self._calls: queue.SimpleQueue[Callable[[], T] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+        self._left = False
         self._thread = threading.Thread(target=self._work, name="commit", daemon=True)
         self._thread.start()
         self.busy = False
@@ -27,7 +28,8 @@ class Courier(Generic[T]):
                 self._done.put((call(), None))
             except BaseException as error:  # it is the loop's to raise
                 self._done.put((None, error))
-            self._wake.ring()
+            if not self._left:
+                self._wake.ring()
 
     def start(self, call: Callable[[], T]) -> None:
         """Have a call made. Raises RuntimeError when the one before it was not fetched."""
@@ -50,4 +52,5 @@ class Courier(Generic[T]):
         """Stop after the call under way; True when it ended within the time."""
         self._calls.put(None)
         self._thread.join(timeout_s)
+        self._left = True  # whom it would ring may be closed from now on
         return not self._thread.is_alive()
