@@ -125,6 +125,7 @@ class TransactionCommitter:
         self._request_ms_max = request_ms_max
         self._wake = wake
         self._instant = instant
+        self._aborts = 0
 
     @property
     def committed(self) -> dict[Any, int]:
@@ -142,6 +143,9 @@ class TransactionCommitter:
         transactions = self._transactions
         if transactions.busy:
             return
+        if transactions.aborts != self._aborts:
+            self._aborts = transactions.aborts
+            self._policy.aborting(now_ns)
         if transactions.spoilt is not None:
             transactions.abort(transactions.spoilt)
         elif not self._outlet.unsent and self._policy.due(transactions.rows, now_ns, urgent=urgent):

@@ -47,6 +47,10 @@ class HandOver(Generic[R]):
         return dropped
 
 
+AFTER_ABORT_NS = 20_000_000
+"""What made a transaction fail, a rebalance above all, takes a while to pass: it is not tried again at once."""
+
+
 class CommitPolicy:
     """When a transaction is committed: no oftener than an interval, and sooner when it holds much or is waited for.
 
@@ -58,16 +62,23 @@ class CommitPolicy:
         self._interval_ns = interval_ns
         self._rows_max = rows_max
         self._due_ns = 0
+        self._not_before_ns = 0
 
     @property
     def due_ns(self) -> int:
         """The instant from which a transaction with anything in it is committed."""
-        return self._due_ns
+        return max(self._due_ns, self._not_before_ns)
 
     def due(self, rows: int, now_ns: int, *, urgent: bool = False) -> bool:
         """Whether to commit a transaction of so many rows now."""
-        return rows > 0 and (urgent or rows >= self._rows_max or now_ns >= self._due_ns)
+        if rows == 0 or now_ns < self._not_before_ns:
+            return False
+        return urgent or rows >= self._rows_max or now_ns >= self._due_ns
 
     def begun(self, now_ns: int) -> None:
         """A commit begins."""
         self._due_ns = now_ns + self._interval_ns
+
+    def aborting(self, now_ns: int) -> None:
+        """The transaction cannot be committed; the next one waits a little, whoever waits for it."""
+        self._not_before_ns = now_ns + AFTER_ABORT_NS

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from committed_traffic import seen
 from lane_traffic import PATIENCE_S, fill
 from test_group import Member, turn_until
 from test_outlet import BAD, ROWS, Read
@@ -27,7 +28,6 @@ from pipeline.plain_letters import PlainLetters
 from pipeline.rows import Outcome
 from pipeline.transactional_outlet import TransactionalOutlet
 from pipeline.transactions import Transactions
-from tests.kafka.test_exactly_once import seen
 from tests.laws.decision_reader import PLAIN, new_rows
 
 pytestmark = pytest.mark.kafka

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.hand_over import CommitPolicy, HandOver
+from pipeline.hand_over import AFTER_ABORT_NS, CommitPolicy, HandOver
 from pipeline.refusals import guilty
 
 PARTITIONS = ("a", "b", "c")
@@ -68,21 +68,26 @@ def test_runs_leave_whole_and_in_order_and_nothing_of_an_old_epoch_leaves(steps)
         assert [run for run in ready if run.partition == partition] == rest[:whole], "what could leave waits"
 
 
-INTERVAL = 100
-TURNS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 50), st.booleans()), max_size=60)
+PACE = AFTER_ABORT_NS // 20
+INTERVAL = 100 * PACE
+TURNS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 50), st.booleans(), st.booleans()), max_size=60)
 
 
 @given(turns=TURNS, rows_max=st.integers(1, 200))
 def test_a_transaction_commits_when_due_and_no_oftener_unless_full_or_waited_for(turns, rows_max):
     policy = CommitPolicy(INTERVAL, rows_max)
-    now, rows, begun = 0, 0, None
-    for passed, more, urgent in turns:
-        now, rows = now + passed, rows + more
+    now, rows, begun, aborted = 0, 0, None, None
+    for passed, more, urgent, aborts in turns:
+        now, rows = now + passed * PACE, rows + more
         due = policy.due(rows, now, urgent=urgent)
         early = begun is not None and now - begun < INTERVAL
-        assert due == (rows > 0 and (urgent or rows >= rows_max or not early))
+        failed = aborted is not None and now - aborted < AFTER_ABORT_NS
+        assert due == (rows > 0 and not failed and (urgent or rows >= rows_max or not early))
         assert policy.due(rows, policy.due_ns) == (rows > 0), "the loop sleeps until then at most"
-        if due:
+        if aborts:
+            policy.aborting(now)
+            aborted = now
+        elif due:
             policy.begun(now)
             begun, rows = now, 0
 
