@@ -1,6 +1,6 @@
 """One process of a latency run, until SIGTERM; prints one line of JSON at its end.
 
-`python -m bench._live pipeline BOOTSTRAP SUFFIX` runs the shipped fraud pipeline as it is;
+`python -m bench._live pipeline BOOTSTRAP SUFFIX [SETTING=VALUE ...]` runs the shipped fraud pipeline;
 `python -m bench._live copy BOOTSTRAP SUFFIX` hands records on unchanged, over the same lanes;
 `python -m bench._live read BOOTSTRAP TOPIC MARK` reads a topic and prints when a sample of its records was read.
 """
@@ -31,7 +31,7 @@ def say(**result: Any) -> None:
     print(json.dumps(result), flush=True)
 
 
-def pipeline(stop: threading.Event, bootstrap: str, suffix: str) -> None:
+def pipeline(stop: threading.Event, bootstrap: str, suffix: str, *settings: str) -> None:
     from pipeline.config.load import load
     from pipeline.service import run_pipeline
     from pipeline.telemetry.histogram import Histogram
@@ -42,6 +42,7 @@ def pipeline(stop: threading.Event, bootstrap: str, suffix: str) -> None:
         f"kafka.group.id=bench{suffix}",
         *(f"topics.{name}={topic}{suffix}" for name, topic in topics.items()),
         *(f"inputs.{name}.topic={name}{suffix}" for name in ("transactions", "labels")),
+        *settings,
     )
     config = load("fraud", environ=os.environ, assignments=assignments).config
     cpu, started, expired = [0.0], [0.0], [0]
@@ -60,6 +61,7 @@ def pipeline(stop: threading.Event, bootstrap: str, suffix: str) -> None:
         outcomes=summary.totals.outcomes,
         expired_when_warm=expired[0],
         misses=summary.totals.deadline_misses,
+        counts=summary.totals.counts,
         in_process_us={q: total.quantile(float(q)) for q in ("0.5", "0.99", "0.999")},
         batch_rows=summary.totals.batch_rows,
         cores=(time.process_time() - cpu[0]) / wall if started[0] else 0.0,

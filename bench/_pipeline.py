@@ -53,6 +53,8 @@ def profiled(assembly: Assembly) -> Counter[str]:
     timed(outlet._producer, "produce_batch", "produce", spent)
     timed(outlet._producer, "deliveries", "delivery reports", spent)
     timed(assembly.in_flight, "settle", "settle", spent)
+    timed(assembly.in_flight, "settle_chunk", "settle", spent)
+    timed(outlet, "settle", "hand over", spent)
     timed(assembly.in_flight, "free_settled", "free", spent)
     for name in ("decided", "delivered", "tick"):
         timed(assembly.meter, name, "metrics", spent)
@@ -101,6 +103,7 @@ def main() -> None:
                 "cpu_s": cpu,
                 "outcomes": totals.outcomes,
                 "batches": sum(batches.values()),
+                "counts": totals.counts,
                 "us_an_event": {name: ns / events / 1000 for name, ns in spent.most_common()},
             }
         )

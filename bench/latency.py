@@ -53,13 +53,13 @@ def latencies_ms(read: dict[str, Any], rate: float, started_ns: int, first_id: i
     return late[sequence > rate * WARM_S]
 
 
-def trial(bootstrap: str, way: str, rate: float, seconds: float) -> dict[str, Any]:
-    """One run at one rate; way is `pipeline` or `copy`."""
+def trial(bootstrap: str, way: str, rate: float, seconds: float, *settings: str) -> dict[str, Any]:
+    """One run at one rate; way is `pipeline`, with these settings, or `copy`."""
     suffix = f"-{time.time_ns()}"
     make_topics(bootstrap, {name + suffix: count for name, count in TOPICS.items()})
     target, mark = ("decisions", '"id":"(\\d+)"') if way == "pipeline" else ("copies", '"transaction_id":(\\d+)')
     target += suffix
-    worker = Beside(way, bootstrap, suffix)
+    worker = Beside(way, bootstrap, suffix, *settings)
     reader = Beside("read", bootstrap, target, mark)
     time.sleep(SETTLE_S)
     load = Load(
@@ -81,12 +81,12 @@ def trial(bootstrap: str, way: str, rate: float, seconds: float) -> dict[str, An
     }
 
 
-def capacity(bootstrap: str, high: float) -> float:
+def capacity(bootstrap: str, high: float, *settings: str) -> float:
     """The highest rate of a bisection, to 10 %, at which nothing falls behind, generator and reader running."""
     low = 0.0
     while low == 0.0 or high - low > 0.1 * low:
         rate = (low + high) / 2
-        tried = trial(bootstrap, "pipeline", rate, TRIAL_S)
+        tried = trial(bootstrap, "pipeline", rate, TRIAL_S, *settings)
         answered = tried["expired_when_warm"] < 0.01 * rate * (TRIAL_S - WARM_S)
         kept = tried["kept_up"] and answered
         print(f"capacity: {rate:10,.0f}/s {'kept up' if kept else 'fell behind'} {tried['ms']}", flush=True)

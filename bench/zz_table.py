@@ -38,6 +38,25 @@ def latency(found: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def delivery(found: dict[str, Any]) -> list[tuple[str, str]]:
+    many, late = found["throughput"], found["latency"]
+    trials = late["trials"]
+    return [
+        (
+            f"exactly once at a commit every {many['commit_ms']} ms",
+            f"{many['median']['exactly_once']:,.0f} events/s, {many['exactly_of_at_least']:.2f} of at least once in "
+            f"the same run; a commit takes {many['commit_takes_ms']:.0f} ms",
+        ),
+        (
+            f"exactly once at a commit every {late['commit_ms']} ms and half load, {late['capacity'] / 2:,.0f} "
+            "events/s, until the committed decision is read",
+            f"p50 {trials['exactly_once']['ms']['0.5']:.1f} ms, p99 {trials['exactly_once']['ms']['0.99']:.1f} ms; "
+            f"at least once p50 {trials['at_least_once']['ms']['0.5']:.1f} ms, "
+            f"p99 {trials['at_least_once']['ms']['0.99']:.1f} ms",
+        ),
+    ]
+
+
 def kernels(found: dict[str, Any]) -> list[tuple[str, str]]:
     memory = found["memory"]
     mean = found["ns_an_event"]["mean, exact"]["10000"]
@@ -90,6 +109,7 @@ def main() -> None:
     parts = (
         ("end_to_end", throughput),
         ("latency", latency),
+        ("delivery", delivery),
         ("batcher", batcher),
         ("overload", overload),
         ("kernels", kernels),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
 from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
-from pipeline.delivery_time import DeliveryTime
+from pipeline.delivery import guarantee_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
@@ -17,8 +18,6 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
-from pipeline.offsets import Commits
-from pipeline.outlet import Outlet, OutletTopics
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
@@ -28,7 +27,6 @@ from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
 from pipeline.telemetry.meter import Meter
-from pipeline.wire.decision import DecisionEncoder
 from pipeline.wire.metrics import MetricsRecord
 
 log = logging.getLogger(__name__)
@@ -60,8 +58,7 @@ class Assembly:
         self.wake = Wake()
         self.tiers = tiers
         engine = config.engine
-        self.producer = LaneProducer(config.kafka.producer_settings(), self.wake)
-        topics = self._topics()
+        self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
         self.rows = Rows(engine.rows_max, len(features.names))
         self.in_flight = InFlight(self.rows)
@@ -71,7 +68,10 @@ class Assembly:
         self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
-        self.outlet = self._outlet(tiers, features, topics)
+        self.guarantee = guarantee_of(
+            config, tiers, features.names, self.producer, self.rows, self.in_flight, self.wake, clock.instant
+        )
+        self.outlet = self.guarantee.outlet
         self.state_consumer: LaneConsumer | None = None
         self.stage: StateStage | None = None
         self.replay: ReplayIntake | None = None
@@ -83,9 +83,9 @@ class Assembly:
         else:
             decided = len(self._partitions(config.catalog.decided.topic))
             self.consumer = LaneConsumer(self._consumer_settings(), self.wake, decided)
-            committed: dict[TopicPartition, int] = {}
-            self.stage = self._state_stage(features, committed)
-            self.group, self.intake = self._group(committed), self._intake()
+            committer = self.guarantee.committer(self.consumer)
+            self.stage = self._state_stage(features, committer.committed)
+            self.group, self.intake = self._group(committer), self._intake()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
         self.engine = self._engine()
 
@@ -132,19 +132,6 @@ class Assembly:
         )
         return ReplayGroup(self.consumer, starts), self.replay
 
-    def _outlet(self, tiers: Sequence[Tier], features: FeatureSet, topics: OutletTopics) -> Outlet:
-        config = self.config
-        encoder = DecisionEncoder(
-            pipeline=config.pipeline.name,
-            topic=config.catalog.decided.topic,
-            tiers=[tier.label for tier in tiers],
-            decisions=config.decide.labels,
-            features=features.names if config.publish.features else None,
-        )
-        source = config.catalog.decided.topic
-        delivery_time = DeliveryTime(config.pipeline.budget_ms * NS_PER_MS // 2)
-        return Outlet(self.producer, encoder, self.rows, self.in_flight, topics, source, delivery_time)
-
     def _engine(self) -> Engine:
         return Engine(
             clock=self.clock,
@@ -161,14 +148,6 @@ class Assembly:
             meter=self.meter,
             poll_interval_us=self.config.poll_interval_us,
         )
-
-    def _topics(self) -> OutletTopics:
-        """Ask for every output topic before the first message to it."""
-        names, timeout_ms = self.config.topics, self.config.engine.request_ms_max
-        partitions = self.producer.partition_count(names.decisions, timeout_ms)
-        self.producer.partition_count(names.dead_letters, timeout_ms)
-        self.producer.partition_count(names.metrics, timeout_ms)
-        return OutletTopics(names.decisions, partitions, names.dead_letters)
 
     def _consumer_settings(self) -> dict[str, str]:
         """An offset that is lost is an error that is named, never a silent jump to either end."""
@@ -199,7 +178,7 @@ class Assembly:
         count = self.producer.partition_count(topic, self.config.engine.request_ms_max)
         return [TopicPartition(topic, number) for number in range(count)]
 
-    def _group(self, committed: dict[TopicPartition, int]) -> Group:
+    def _group(self, committer: Committer) -> Group:
         engine = self.config.engine
         reset = self.config.kafka.consumer_settings().get("auto.offset.reset", "earliest")
         drain_ns_max = engine.drain_ms_max * NS_PER_MS
@@ -208,9 +187,8 @@ class Assembly:
             self.consumer,
             self.stage,
             self.in_flight.watermarks,
-            Commits(engine.commit_ms * NS_PER_MS),
+            committer,
             limits,
-            committed,
         )
 
     def _meter(self, tiers: Sequence[Tier], sinks: Sequence[Sink]) -> Meter:
@@ -235,7 +213,7 @@ class Assembly:
             "key_disagreements": intake.key_disagreements,
             "unreadable_deadlines": intake.unreadable_deadlines,
             "held": intake.held,
-            "undeliverable": self.outlet.buried,
+            **self.outlet.counts(),
             "not_finite": self.decider.not_finite,
             **promises(self.tiers),
         }
@@ -282,6 +260,7 @@ class Assembly:
             self.stage.close(CLOSE_MS_MAX / 1000)
         if self.state_consumer is not None:
             self.state_consumer.close(CLOSE_MS_MAX)
+        self.guarantee.close()
         self.in_flight.close()
         self.producer.flush(CLOSE_MS_MAX)
         self.producer.close()

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batch import NEVER_NS
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.decide import Decider
@@ -15,7 +14,7 @@ from pipeline.in_flight import InFlight
 from pipeline.intake import IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane
 from pipeline.kafka.wake import Wake
-from pipeline.outlet import Outlet
+from pipeline.outlet import Publisher
 from pipeline.rows import Rows
 from pipeline.scorer import Scorer
 from pipeline.telemetry.meter import Meter
@@ -41,6 +40,10 @@ class PartitionSource(Protocol):
 
     def lanes(self) -> Sequence[Lane]:
         """The lanes that may be read now."""
+        ...
+
+    def due_ns(self) -> int:
+        """When `commit` next has something to do."""
         ...
 
     def commit(self, now_ns: int) -> None:
@@ -99,7 +102,7 @@ class Engine:
         batcher: Batcher,
         scorer: Scorer,
         decider: Decider,
-        outlet: Outlet,
+        outlet: Publisher,
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
@@ -146,9 +149,12 @@ class Engine:
     def drain(self, until_ns: int) -> bool:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""
         while self._in_flight.used_rows and self._clock.now_ns() < until_ns:
-            if not self._publish(self._score()):
+            work = self._publish(self._score())
+            self._group.commit(self._clock.now_ns())
+            if not work:
                 self._wake.wait(min(self._wait_ms(), 10))
         self._group.commit_finished()
+        self._publish(_NO_ROWS)
         return self._in_flight.used_rows == 0
 
     def _feed_state(self) -> int:
@@ -227,6 +233,6 @@ class Engine:
             self._intake.forget(partition)
 
     def _wait_ms(self) -> int:
-        next_ns = min(self._batcher.next_wake_ns(), self._meter.due_ns(), NEVER_NS)
+        next_ns = min(self._batcher.next_wake_ns(), self._meter.due_ns(), self._group.due_ns())
         left_ms = (next_ns - self._clock.now_ns()) // NS_PER_MS
         return max(0, min(IDLE_WAIT_MS_MAX, left_ms))

@@ -28,3 +28,15 @@ class UndeliverableError(HeadraceError):
             f"{topic}[{partition}] offset {offset}: neither its outcome nor a dead letter "
             f"could be delivered ({error}). Nothing after it was committed."
         )
+
+
+class FencedError(HeadraceError):
+    """Another process has this one's name: what this one does is refused from now on."""
+
+    def __init__(self, name: str, error: str) -> None:
+        super().__init__(
+            f"{name} is fenced ({error}): another process has taken over this name, or the broker ended a "
+            f"transaction that was open for longer than transaction.timeout.ms. Nothing of the open transaction was "
+            f'committed. Give each process a kafka."group.instance.id" of its own; start this one again only if no '
+            f"other has it."
+        )

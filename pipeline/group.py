@@ -4,11 +4,12 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.committing import Committer
 from pipeline.drain import Drain
-from pipeline.errors import LostOffsetsError
+from pipeline.errors import FencedError, LostOffsetsError
 from pipeline.kafka.consumer import Assigned, CommitResult, ConsumerError, Lane, LaneConsumer, Revoked
-from pipeline.kafka.librdkafka import KafkaError
-from pipeline.offsets import Commits, Watermarks
+from pipeline.kafka.librdkafka import ERR_FENCED_INSTANCE_ID, KafkaError
+from pipeline.offsets import Watermarks
 from pipeline.state.choice import Bounds, OnLost
 from pipeline.state.stage import StateStage
 
@@ -38,18 +39,16 @@ class Group:
         consumer: LaneConsumer,
         state: StateStage | None,
         watermarks: Watermarks[Any],
-        commits: Commits[Any],
+        committer: Committer,
         limits: GroupLimits,
-        committed: dict[Any, int],
     ) -> None:
         self._consumer = consumer
         self._state = state
         self._watermarks = watermarks
-        self._commits = commits
+        self._committer = committer
         self._limits = limits
         self.epoch = 0
         self.owned: set[Any] = set()
-        self.committed = committed
         self.drain: Drain | None = None
 
     def lanes(self) -> list[Lane]:
@@ -76,39 +75,41 @@ class Group:
                 self._committed(event)
             elif isinstance(event, ConsumerError):
                 if event.fatal:
-                    raise KafkaError(event.code, event.text)
+                    raise _end_of(event)
                 log.warning("consumer: %s", event.text)
         return len(events)
 
+    @property
+    def committed(self) -> dict[Any, int]:
+        """Partition -> the offset that the cluster has confirmed as committed; none where it knows none."""
+        return self._committer.committed
+
+    def due_ns(self) -> int:
+        """When `commit` next has something to do, as far as is known."""
+        return self._committer.due_ns()
+
     def commit(self, now_ns: int) -> None:
-        """Commit the watermarks that have moved, when it is time."""
-        offsets = self._commits.take(self._watermarks, now_ns)
-        if offsets:
-            self._consumer.commit(offsets)
+        """Commit what has moved, when it is time; while partitions are being given up it is."""
+        self._committer.commit(now_ns, urgent=self.drain is not None)
 
     def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
         """Commit what is finished (unless lost), answer the revoke, forget the partitions."""
-        if not lost:
-            try:
-                self.commit_finished()
-            except KafkaError as error:
-                log.warning("what was finished will be read again by the next owner: %s", error)
+        try:
+            self._committer.give_up(partitions, lost=lost)
+        except KafkaError as error:
+            log.warning("what was finished will be read again by the next owner: %s", error)
         self._consumer.accept_revoked(partitions)
         for partition in partitions:
             self._watermarks.forget(partition)
-            self._commits.forget(partition)
-            self.committed.pop(partition, None)
+        self._committer.forget(partitions)
         self.drain = None
         if self._state is not None:
             self._state.follow_elsewhere(self.owned)
         log.info("gave up %d partitions (%s)", len(partitions), "lost" if lost else "revoked")
 
     def commit_finished(self) -> None:
-        """Commit all watermarks and wait for the answer, within the request limit."""
-        offsets = self._commits.take(self._watermarks, 0, force=True)
-        if offsets:
-            self._consumer.commit_sync(offsets, self._limits.request_ms_max)
-            self.committed.update(offsets)
+        """Commit all that is finished and wait for the answer, within the request limit."""
+        self._committer.finish()
 
     def _assigned(self, event: Assigned) -> None:
         self.epoch += 1
@@ -131,10 +132,7 @@ class Group:
     def _committed(self, event: CommitResult) -> None:
         if event.error is not None:
             log.warning("commit failed, will be tried again: %s", event.error)
-            for partition in event.offsets:
-                self._commits.failed(partition)
-        else:
-            self.committed.update(event.offsets)
+        self._committer.answered(event)
 
     def _starts(self, partitions: Any) -> dict[Any, Bounds]:
         """Of each partition what its topic holds, and the offset where deciding begins."""
@@ -154,3 +152,10 @@ class Group:
             starts[partition] = Bounds(low, high, offset)
             self.committed[partition] = offset
         return starts
+
+
+def _end_of(event: ConsumerError) -> Exception:
+    """What to raise for an error that no consumer recovers from."""
+    if event.code == ERR_FENCED_INSTANCE_ID:
+        return FencedError('this process\'s kafka."group.instance.id"', event.text)
+    return KafkaError(event.code, event.text)

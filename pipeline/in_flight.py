@@ -1,7 +1,7 @@
 """The runs of rows in flight: from their poll to the delivery of their last outcome."""
 
 from collections import deque
-from collections.abc import Set
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.offsets import Span, Watermarks
-from pipeline.rows import Rows
+from pipeline.rows import Outcome, Rows
 
 CHUNKS_MAX = 4096
 
@@ -60,6 +60,7 @@ class InFlight:
         self._next_number = 0
         self._abandoned: NDArray[np.bool_] = np.zeros(CHUNKS_MAX, np.bool_)
         self.watermarks: Watermarks[Any] = Watermarks()
+        self.on_open: Callable[[Chunk], None] = lambda chunk: None
 
     def room(self) -> int:
         """Rows that the next chunk may have."""
@@ -78,9 +79,11 @@ class InFlight:
         span = self.watermarks.open(partition, next_offset, rows)
         chunk = Chunk(partition, number, first, rows, used_rows, messages, span, [])
         self._rows.chunk[first : first + rows] = number
+        self._rows.outcome[first : first + rows] = Outcome.PENDING
         self._rows.partition[first : first + rows] = partition.partition
         self._order.append(chunk)
         self._by_number[number] = chunk
+        self.on_open(chunk)
         return chunk
 
     def settle(self, slots: NDArray[np.int64] | NDArray[np.int32]) -> None:
@@ -91,6 +94,14 @@ class InFlight:
             if chunk is None or chunk.span.pending_rows < count:
                 raise RuntimeError(f"chunk {number}: {count} rows settled that were not in flight")
             chunk.span.pending_rows -= count
+
+    def settle_chunk(self, chunk: Chunk) -> None:
+        """The outcomes of all of a chunk's rows are delivered, at once."""
+        if chunk.span.pending_rows != chunk.rows:
+            raise RuntimeError(
+                f"chunk {chunk.number}: {chunk.rows} rows settled, {chunk.span.pending_rows} in flight"
+            )
+        chunk.span.pending_rows = 0
 
     def free_settled(self) -> None:
         """Give back the slots and the messages of the oldest chunks that are done."""
@@ -112,6 +123,14 @@ class InFlight:
                 living[chunk.first : chunk.first + chunk.rows] = False
                 self._abandoned[chunk.number] = True
         return living
+
+    def abandoned(self, chunk: Chunk) -> bool:
+        """Whether nothing of a chunk in flight may be handed over any more."""
+        return bool(self._abandoned[chunk.number])
+
+    def abandoned_slot(self, slot: int) -> bool:
+        """The same for the chunk of a slot in flight."""
+        return bool(self._abandoned[self._rows.chunk[slot]])
 
     def living(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
         """Those of the slots whose chunk was not abandoned; the others are settled here, unpublished."""

@@ -4,7 +4,7 @@ import logging
 from collections import deque
 from ctypes import string_at
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,47 @@ class OutletTopics:
     dead_letters: str
 
 
+class Publisher(Protocol):
+    """What the engine asks of an outlet, whatever it guarantees."""
+
+    @property
+    def delivery_time(self) -> DeliveryTime:
+        """How long outcomes take to be delivered, learned."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Running totals for the metrics."""
+        ...
+
+    def blocked(self) -> bool:
+        """Whether nothing new may be read: what is decided finds no room."""
+        ...
+
+    def retry(self) -> None:
+        """Offer again what found no room."""
+        ...
+
+    def publish(self, slots: NDArray[np.int32], now: Instant) -> None:
+        """These rows are decided."""
+        ...
+
+    def dead_letters(self, rejected: list[Rejected], now: Instant) -> None:
+        """These records could not become events."""
+        ...
+
+    def state_dead_letters(self, records: list[DeadRecord]) -> None:
+        """The same for records of state lanes."""
+        ...
+
+    def settle(self, now: Instant) -> NDArray[np.int64]:
+        """The slots whose outcome is delivered for good since the last call; their rows are settled."""
+        ...
+
+    def drop_abandoned(self) -> None:
+        """Forget what was not handed over for partitions that were given up."""
+        ...
+
+
 class Outlet:
     """Encodes outcomes once and hands them to the producer; settles rows when delivery is reported."""
 
@@ -59,6 +100,10 @@ class Outlet:
         self._unsent_dead: deque[tuple[DeadRecord, int]] = deque()
         self.delivery_time = delivery_time
         self.buried = 0
+
+    def counts(self) -> dict[str, int]:
+        """Running totals for the metrics."""
+        return {"undeliverable": self.buried}
 
     def blocked(self) -> bool:
         """Whether the producer's queue is full: nothing new is read until it is not."""
@@ -109,7 +154,7 @@ class Outlet:
                 self._unsent.append((messages[kept], owner))
         dead, self._unsent_dead = self._unsent_dead, deque()
         for record, opaque in dead:
-            if opaque == NO_OPAQUE or self._living(np.array([_slot_of(opaque)]))[0]:
+            if opaque == NO_OPAQUE or self._living(np.array([slot_of(opaque)]))[0]:
                 self._unsent_dead.append((record, opaque))
 
     def _living(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -151,7 +196,7 @@ class Outlet:
         if opaque == NO_OPAQUE:
             log.error("a dead letter of a state input could not be delivered: %s", error_text(code))
             return
-        slot = _slot_of(opaque)
+        slot = slot_of(opaque)
         if not self._living(np.array([slot]))[0]:
             return  # its next owner decides it again
         if opaque & DEAD_LETTER_BIT:
@@ -180,7 +225,8 @@ class Outlet:
         return slots
 
 
-def _slot_of(opaque: int) -> int:
+def slot_of(opaque: int) -> int:
+    """The slot that a decision's or a dead letter's opaque stands for."""
     return (opaque & (DEAD_LETTER_BIT - 1)) - 1
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.batch import NEVER_NS
 from pipeline.drain import Drain
 from pipeline.kafka.consumer import ConsumerError, Lane, LaneConsumer, TopicPartition
 from pipeline.kafka.librdkafka import KafkaError
@@ -39,6 +40,10 @@ class ReplayGroup:
             if isinstance(event, ConsumerError) and event.fatal:
                 raise KafkaError(event.code, event.text)
         return 0
+
+    def due_ns(self) -> int:
+        """Nothing is ever due."""
+        return NEVER_NS
 
     def commit(self, _now_ns: int) -> None:
         """A replay commits nothing: it may be run again."""

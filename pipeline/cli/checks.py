@@ -40,12 +40,16 @@ def check_kafka_settings(config: PipelineConfig) -> str:
     """Make the clients, as librdkafka checks its settings then. Raises KafkaConfigError naming the setting."""
     from pipeline.kafka.consumer import LaneConsumer
     from pipeline.kafka.producer import LaneProducer
+    from pipeline.kafka.transactions import TransactionalProducer
     from pipeline.kafka.wake import Wake
 
     wake = Wake()
     quiet = {"log_level": "0"}
     try:
-        LaneProducer({**config.kafka.producer_settings(), **quiet}, wake).close()
+        LaneProducer({**config.kafka.plain_producer_settings(), **quiet}, wake).close()
+        if config.exactly_once:
+            settings = {**config.kafka.producer_settings(), **quiet}
+            TransactionalProducer(settings, config.kafka.transactional_id, wake).close()
         LaneConsumer({**config.kafka.consumer_settings(), **quiet}, wake).close(0)
     finally:
         wake.close()

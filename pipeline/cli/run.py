@@ -12,6 +12,7 @@ import click
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.options import bootstrap_option, config_options, load_config
 from pipeline.cli.stopping import stop_on_signals
+from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.load import Loaded
 
 WORKER_END_S_MAX = 60.0
@@ -29,7 +30,7 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
     stop = stop_on_signals()
     loaded = load_config(name, assignments, bootstrap)
     if workers > 1:
-        return run_workers([*_arguments(name, assignments, bootstrap)], workers, stop)
+        return run_workers([*_arguments(name, assignments, bootstrap)], names_of(loaded.config.kafka, workers), stop)
     return run_here(loaded, stop, view=view)
 
 
@@ -50,11 +51,19 @@ def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     return ExitCode.OK if summary.drained else ExitCode.UNDELIVERED
 
 
-def run_workers(arguments: list[str], workers: int, stop: threading.Event) -> int:
+def names_of(kafka: KafkaSection, workers: int) -> list[list[str]]:
+    """What each worker is told of its name in the group: the configured one and a number, where there is one."""
+    if not kafka.instance_id:
+        return [[] for _ in range(workers)]
+    table = "kafka.consumer" if INSTANCE_ID in kafka.consumer else "kafka"
+    return [["--set", f"{table}.{INSTANCE_ID}={kafka.instance_id}-{number}"] for number in range(workers)]
+
+
+def run_workers(arguments: list[str], names: list[list[str]], stop: threading.Event) -> int:
     """Run the same command in several processes; when one ends, all are told to. Returns the worst code."""
     command = [sys.executable, "-m", "pipeline.cli", "run", *arguments, "--workers", "1"]
     # A session of their own: the terminal's Ctrl-C reaches them through us, once.
-    running = [subprocess.Popen(command, env=os.environ, start_new_session=True) for _ in range(workers)]
+    running = [subprocess.Popen([*command, *own], env=os.environ, start_new_session=True) for own in names]
     try:
         while not stop.wait(_POLL_S) and all(worker.poll() is None for worker in running):
             pass

@@ -17,10 +17,13 @@ def _text(value: Any) -> str:
 
 
 Settings = dict[str, Annotated[str, BeforeValidator(_text)]]
+INSTANCE_ID = "group.instance.id"
 REQUIRED = ("bootstrap.servers", "group.id")
 OURS = {
     "enable.auto.commit": "offsets are committed when outcomes are delivered, never by a timer",
     "enable.auto.offset.store": "offsets are committed when outcomes are delivered, never when they are read",
+    "transactional.id": f'it is made of "group.id" and "{INSTANCE_ID}" when delivery.guarantee is exactly_once: '
+    "who takes over a name then ends what the process before left open",
 }
 """Settings that would break what the engine promises, and why."""
 
@@ -59,6 +62,16 @@ class KafkaSection(Section):
         """The addresses of brokers."""
         return self.common["bootstrap.servers"]
 
+    @property
+    def instance_id(self) -> str:
+        """The stable name of this process in its group; empty where it has none."""
+        return self.consumer_settings().get(INSTANCE_ID, "")
+
+    @property
+    def transactional_id(self) -> str:
+        """What tells this process's transactions from all others': the group's name and its own in it."""
+        return f"{self.common['group.id']}-{self.instance_id}"
+
     def consumer_settings(self) -> dict[str, str]:
         """What the consumer is made with."""
         return {**self.common, **self.consumer}
@@ -66,6 +79,10 @@ class KafkaSection(Section):
     def producer_settings(self) -> dict[str, str]:
         """What the producer is made with."""
         return {**self.admin_settings(), **self.producer}
+
+    def plain_producer_settings(self) -> dict[str, str]:
+        """The same without what only transactions need."""
+        return {name: value for name, value in self.producer_settings().items() if name != "transaction.timeout.ms"}
 
     def admin_settings(self) -> dict[str, str]:
         """What admin requests and tools are made with: the settings for both clients, without the group's."""

@@ -6,10 +6,11 @@ from itertools import pairwise
 from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
-from pipeline.config.kafka_section import KafkaSection
+from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
+    DeliverySection,
     EngineSection,
     ModelsSection,
     PipelineSection,
@@ -33,8 +34,14 @@ class PipelineConfig(Section):
     tiers: tuple[TierSection, ...] = Field(min_length=1)
     decide: DecideSection
     publish: PublishSection = PublishSection()
+    delivery: DeliverySection = DeliverySection()
     engine: EngineSection = EngineSection()
     checkpoint: CheckpointSection = CheckpointSection()
+
+    @property
+    def exactly_once(self) -> bool:
+        """Whether outcomes and offsets commit together."""
+        return self.delivery.guarantee == "exactly_once"
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -72,4 +79,25 @@ class PipelineConfig(Section):
         topics = self.topic_names
         if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
             raise ValueError(f"topics: {', '.join(twice)} is named twice; inputs and outputs need one each")
+        if self.exactly_once:
+            self._transactional()
         return self
+
+    def _transactional(self) -> None:
+        """What exactly-once needs of the other tables."""
+        if self.pipeline.mode == "replay":
+            raise ValueError(
+                "delivery.guarantee: exactly_once needs offsets to commit with the outcomes, and a replay has none: "
+                "expected at_least_once"
+            )
+        if not self.kafka.instance_id:
+            raise ValueError(
+                f'kafka: "{INSTANCE_ID}" is missing, which exactly_once needs: a name of this process that it keeps '
+                "when it is started again and that no other process of the group has"
+            )
+        if 2 * self.engine.commit_ms > self.pipeline.budget_ms:
+            raise ValueError(
+                f"engine.commit_ms {self.engine.commit_ms} is more than half of budget_ms {self.pipeline.budget_ms}: "
+                f"with exactly_once no decision is seen before its commit; expected {self.pipeline.budget_ms // 2} "
+                "at most, 20 is a good value"
+            )

@@ -10,7 +10,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from pipeline.config.sections import (
+    CheckpointSection,
     DecideSection,
+    DeliverySection,
     EngineSection,
     ModelsSection,
     PipelineSection,
@@ -26,6 +28,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[[tiers]]": TierSection,
     "[decide]": DecideSection,
     "[publish]": PublishSection,
+    "[delivery]": DeliverySection,
+    "[checkpoint]": CheckpointSection,
     "[engine]": EngineSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}

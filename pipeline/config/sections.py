@@ -145,6 +145,15 @@ class CheckpointSection(Section):
     from the oldest record kept; `start-fresh` with empty windows of the partition's own entities."""
 
 
+class DeliverySection(Section):
+    """`[delivery]`: what is promised of outcomes when a process dies or partitions move."""
+
+    guarantee: Literal["at_least_once", "exactly_once"] = "at_least_once"
+    """`at_least_once`: after a crash some outcomes are published again, with the same `source`. `exactly_once`:
+    outcomes and offsets commit together, in a transaction every `engine.commit_ms`; needs for each process a
+    `kafka."group.instance.id"` of its own, and readers with `isolation.level=read_committed`."""
+
+
 class EngineSection(Section):
     """`[engine]`: sizes and intervals; the defaults are measured ones."""
 
@@ -162,7 +171,7 @@ class EngineSection(Section):
     sessions: Annotated[StrictInt, Field(ge=1, le=64)] = 1
     """Batches in flight at once; more than one needs `session = "thread"`."""
     commit_ms: Annotated[Ms, Field(ge=1)] = 100
-    """How often offsets are committed."""
+    """How often offsets, and with `exactly_once` outcomes with them, are committed."""
     drain_ms_max: Ms = 500
     """How long partitions that are revoked may take to finish, and the process at its end."""
     request_ms_max: Annotated[Ms, Field(ge=1)] = 10_000

@@ -3,10 +3,10 @@
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.kafka.consumer_settings import consumer_settings
+from pipeline.kafka.control import Assigned, CommitResult, ConsumerError, ControlEvent, Revoked
 from pipeline.kafka.lane import READ_ROWS_MAX, Lane, TopicPartition
 from pipeline.kafka.librdkafka import (
     CONSUMER,
@@ -30,39 +30,6 @@ from pipeline.kafka.librdkafka import (
 )
 from pipeline.kafka.wake import RING, Wake
 
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    """Partitions that the group gives this process; answer with `accept_assigned`."""
-
-    partitions: tuple[TopicPartition, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """Partitions that it takes away; answer with `accept_revoked`. `lost`: another may have them already."""
-
-    partitions: tuple[TopicPartition, ...]
-    lost: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CommitResult:
-    """How an asynchronous commit ended; `error` is None when it went through."""
-
-    error: str | None
-    offsets: Mapping[TopicPartition, int]
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerError:
-    """Something librdkafka reports; unless fatal it goes on by itself."""
-
-    code: int
-    text: str
-    fatal: bool
-
-
 __all__ = [
     "Assigned",
     "CommitResult",
@@ -76,10 +43,10 @@ __all__ = [
 
 _MOVING = {ERR_UNKNOWN_PARTITION, ERR_LEADER_NOT_AVAILABLE, ERR_NOT_LEADER}
 _ASK_AGAIN_S = 0.05
-ControlEvent = Assigned | Revoked | CommitResult | ConsumerError
 
 
-def _list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
+def list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
+    """librdkafka's own list of partitions and offsets, freed with the object."""
     listed = lib.rd_kafka_topic_partition_list_new(max(1, len(partitions)))
     for (topic, partition), offset in partitions.items():
         entry = lib.rd_kafka_topic_partition_list_add(listed, topic.encode(), partition)
@@ -119,13 +86,13 @@ class LaneConsumer:
 
     def subscribe(self, topics: Collection[str]) -> None:
         """Join the group for these topics; assignments arrive as events."""
-        wanted = _list_of({TopicPartition(topic, -1): None for topic in topics})
+        wanted = list_of({TopicPartition(topic, -1): None for topic in topics})
         check(lib.rd_kafka_subscribe(self._handle, wanted), f"subscribe to {', '.join(topics)}")
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read exactly these partitions from these offsets, outside any group."""
         self._close_lanes(list(self.lanes))
-        check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "assign")
+        check(lib.rd_kafka_assign(self._handle, list_of(positions)), "assign")
         self._open_lanes(positions)
 
     def control(self) -> list[ControlEvent]:
@@ -190,16 +157,16 @@ class LaneConsumer:
     def accept_assigned(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Begin reading what was assigned, each from its offset (None: the committed one)."""
         if self._cooperative():
-            check_object(lib.rd_kafka_incremental_assign(self._handle, _list_of(positions)), "accept an assignment")
+            check_object(lib.rd_kafka_incremental_assign(self._handle, list_of(positions)), "accept an assignment")
         else:
-            check(lib.rd_kafka_assign(self._handle, _list_of(positions)), "accept an assignment")
+            check(lib.rd_kafka_assign(self._handle, list_of(positions)), "accept an assignment")
         self._open_lanes(positions)
 
     def accept_revoked(self, partitions: Collection[TopicPartition]) -> None:
         """Stop reading what was taken away. Messages already read stay valid until freed."""
         self._close_lanes(partitions)
         if self._cooperative():
-            given = _list_of(dict.fromkeys(partitions))
+            given = list_of(dict.fromkeys(partitions))
             check_object(lib.rd_kafka_incremental_unassign(self._handle, given), "answer a revoke")
         else:
             check(lib.rd_kafka_assign(self._handle, ffi.NULL), "answer a revoke")
@@ -220,14 +187,14 @@ class LaneConsumer:
     def commit(self, next_offsets: Mapping[TopicPartition, int]) -> None:
         """Commit without waiting; the answer is a CommitResult."""
         check(
-            lib.rd_kafka_commit_queue(self._handle, _list_of(next_offsets), self._control, ffi.NULL, ffi.NULL),
+            lib.rd_kafka_commit_queue(self._handle, list_of(next_offsets), self._control, ffi.NULL, ffi.NULL),
             "commit",
         )
 
     def commit_sync(self, next_offsets: Mapping[TopicPartition, int], timeout_ms: int) -> None:
         """Commit and wait for the broker's answer. Raises KafkaError when it refuses or does not answer in time."""
         answers = ffi.gc(lib.rd_kafka_queue_new(self._handle), lib.rd_kafka_queue_destroy)
-        listed = _list_of(next_offsets)
+        listed = list_of(next_offsets)
         check(lib.rd_kafka_commit_queue(self._handle, listed, answers, ffi.NULL, ffi.NULL), "commit")
         event = lib.rd_kafka_queue_poll(answers, timeout_ms)
         code = ERR_TIMED_OUT if event == ffi.NULL else lib.rd_kafka_event_error(event)
@@ -238,9 +205,15 @@ class LaneConsumer:
 
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, None where there is none."""
-        listed = _list_of(dict.fromkeys(partitions))
+        listed = list_of(dict.fromkeys(partitions))
         check(lib.rd_kafka_committed(self._handle, listed, timeout_ms), "ask for committed offsets")
         return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
+
+    def group_metadata(self) -> Any:
+        """Who this member is, of which generation as the group is now: what the offsets of a transaction go with."""
+        return ffi.gc(
+            lib.rd_kafka_consumer_group_metadata(self._handle), lib.rd_kafka_consumer_group_metadata_destroy
+        )
 
     def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
         """The oldest offset kept and the end, asked of the broker; asked again while it moves a leader."""
@@ -276,7 +249,9 @@ class LaneConsumer:
         return left
 
     def _leave(self, timeout_ms: int) -> bool:
-        check_object(lib.rd_kafka_consumer_close_queue(self._handle, self._control), "leave the group")
+        if (error := lib.rd_kafka_consumer_close_queue(self._handle, self._control)) != ffi.NULL:
+            lib.rd_kafka_error_destroy(error)  # a member that was fenced has no group to leave
+            return False
         for _ in range(max(1, timeout_ms // 10)):
             if lib.rd_kafka_consumer_closed(self._handle):
                 return True

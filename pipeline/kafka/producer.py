@@ -75,8 +75,10 @@ class Deliveries:
 class LaneProducer:
     """A producer for arrays of messages. One thread calls everything."""
 
-    def __init__(self, settings: Mapping[str, str], wake: Wake | None = None) -> None:
-        merged = {**DEFAULTS, **{name: str(value) for name, value in settings.items()}}
+    def __init__(
+        self, settings: Mapping[str, str], wake: Wake | None = None, defaults: Mapping[str, str] = DEFAULTS
+    ) -> None:
+        merged = {**defaults, **{name: str(value) for name, value in settings.items()}}
         self._address = merged.get("bootstrap.servers", "")
         self._handle = new_handle(PRODUCER, merged, EVENT_DR | EVENT_ERROR | EVENT_LOG)
         self._queue = lib.rd_kafka_queue_get_main(self._handle)
@@ -208,10 +210,14 @@ class LaneProducer:
         code = lib.rd_kafka_event_error(event)
         text = ffi.string(lib.rd_kafka_event_error_string(event)).decode(errors="replace")
         if lib.rd_kafka_event_error_is_fatal(event):
-            raise KafkaError(code, f"the producer cannot go on: {text}")
+            raise self.fatal(code, f"the producer cannot go on: {text}")
         said = self._outage.failed(text, time.monotonic_ns()) if code in _NOT_CONNECTED else text
         if said is not None:
             log.warning("producer: %s", said)
+
+    def fatal(self, code: int, text: str) -> Exception:
+        """What to raise when librdkafka says that this producer cannot go on."""
+        return KafkaError(code, text)
 
     def queued(self) -> int:
         """Messages not yet reported, and events not yet taken."""

@@ -27,6 +27,24 @@ class TierLabel(NamedTuple):
     provider: str | None
 
 
+class EncodedMemory:
+    """Where decisions are written: payloads and the messages that point to them, grown as needed.
+
+    Whoever gives it to `encode` owns what was written until it gives it again.
+    """
+
+    def __init__(self) -> None:
+        self.payloads: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self.messages: NDArray[Any] = np.zeros(0, MESSAGE)
+
+    def reserve(self, payload_bytes: int, rows: int) -> None:
+        """Make room, dropping what was written."""
+        if payload_bytes > len(self.payloads):
+            self.payloads = np.empty(payload_bytes + payload_bytes // 4, np.uint8)
+        if rows > len(self.messages):
+            self.messages = np.zeros(rows + rows // 4, MESSAGE)
+
+
 def _joined(parts: Sequence[tuple[str, bytes]]) -> bytes:
     return b"".join(b',"%s":%s' % (name.encode(), value) for name, value in parts)
 
@@ -76,8 +94,7 @@ class DecisionEncoder:
         self._features = len(named)
         longest = [max(map(len, group), default=0) for group in (met, endings, by_tier)]
         self._row_bytes_max = sum(map(len, [head, *fixed, *named])) + sum(longest) + NUMBERS_BYTES_MAX
-        self._buffer = np.zeros(1 << 16, np.uint8)
-        self._messages = np.zeros(256, MESSAGE)
+        self._memory = EncodedMemory()
         self._rows: Rows | None = None
         self._columns: NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -90,27 +107,29 @@ class DecisionEncoder:
         now_ms: int,
         delivery_ns: int,
         partitions: int,
+        memory: EncodedMemory | None = None,
     ) -> NDArray[Any]:
         """One message (dtype MESSAGE) a slot, in the order of `slots`, each scored, degraded or expired.
 
-        Payloads lie in a buffer of this object: the messages are valid until the next call, and no longer
-        than the encoder lives. Keys are the
-        input's own, in the memory that `rows` points to; a keyed record goes where Java's partitioner puts
-        it, one without a key to its source partition modulo `partitions`. `_private` is slot + 1.
-        `delivery_ns` is how long delivery is expected to take: `deadline_met` counts it in. `age_us` is null
-        for a record without a timestamp, and negative when its producer's clock is ahead.
+        They lie in `memory`, valid until it is given again; without one in the encoder's own, valid until the next
+        call without and no longer than the encoder lives. Keys are the input's own, in the memory that `rows` points
+        to; a keyed record goes where Java's partitioner puts it, one without a key to its source partition modulo
+        `partitions`. `_private` is slot + 1. `delivery_ns` is how long delivery is expected to take: `deadline_met`
+        counts it in. `age_us` is null for a record without a timestamp, and negative when its producer's clock is
+        ahead.
         """
         count = len(slots)
         values = _NO_TEXT
         if self._features and count:
             text = msgspec.json.encode(rows.features64[slots].tolist())
             values = np.frombuffer(text + bytes(SLACK_BYTES), np.uint8)
-        self._make_room(rows, slots, values)
-        messages = self._messages[:count]
+        memory = memory or self._memory
+        memory.reserve(self._payload_bytes_max(rows, slots, values), count)
+        messages = memory.messages[:count]
         write_decisions(
             slots,
             messages.view(np.uint8).reshape(count, MESSAGE.itemsize),
-            self._buffer,
+            memory.payloads,
             self._text,
             self._starts,
             np.array([self._decisions, self._tiers, self._features, partitions], np.int64),
@@ -127,10 +146,6 @@ class DecisionEncoder:
             self._columns = np.array([getattr(rows, name).ctypes.data for name in COLUMNS], np.int64)
         return self._columns
 
-    def _make_room(self, rows: Rows, slots: NDArray[np.int32], values: NDArray[np.uint8]) -> None:
-        text_bytes = id_text_bytes(slots, self._columns_of(rows)) * ESCAPED_BYTES_MAX
-        needed = len(slots) * self._row_bytes_max + text_bytes + len(values) + SLACK_BYTES
-        if needed > len(self._buffer):
-            self._buffer = np.zeros(2 * needed, np.uint8)
-        if len(slots) > len(self._messages):
-            self._messages = np.zeros(2 * len(slots), MESSAGE)
+    def _payload_bytes_max(self, rows: Rows, slots: NDArray[np.int32], values: NDArray[np.uint8]) -> int:
+        text_bytes = int(id_text_bytes(slots, self._columns_of(rows))) * ESCAPED_BYTES_MAX
+        return len(slots) * self._row_bytes_max + text_bytes + len(values) + SLACK_BYTES

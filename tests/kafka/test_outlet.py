@@ -77,6 +77,7 @@ class Pipe:
         self.first = {}
         for partition, messages in read_all(settings, wake).items():
             self.first[partition] = self.in_flight.open(partition, messages, ROWS, ROWS).first
+        self.rows.outcome[:] = Outcome.SCORED
         topics = OutletTopics("decisions", TOPICS["decisions"], "dead-letters")
         delivery_time = DeliveryTime(10**9)
         self.outlet = Outlet(self.producer, PLAIN, self.rows, self.in_flight, topics, "t", delivery_time)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.batch import AT_ONCE
+from pipeline.batch import AT_ONCE, NEVER_NS
 from pipeline.batcher import Batcher
 from pipeline.clock import Instant
 from pipeline.drain import Drain
@@ -218,6 +218,9 @@ class Stages:
 
     def blocked(self) -> bool:
         return False
+
+    def due_ns(self) -> int:
+        return NEVER_NS
 
     def commit(self, now_ns: int) -> None: ...
 

@@ -133,11 +133,15 @@ def own_topics(suffix: str) -> list[str]:
     return [part for key, name in names.items() for part in ("--set", f"{key}={name}-{suffix}")]
 
 
+EXACTLY_ONCE = ("delivery.guarantee=exactly_once", "kafka.group.instance.id=w", "engine.commit_ms=50")
+
+
 @pytest.mark.kafka
+@pytest.mark.parametrize("settings", [(), EXACTLY_ONCE], ids=["at least once", "exactly once"])
 def test_workers_share_the_work_and_end_together(
-    kafka_bootstrap: str, topic_suffix: str, environ: dict[str, str]
+    kafka_bootstrap: str, topic_suffix: str, environ: dict[str, str], settings: Sequence[str]
 ) -> None:
-    options = own_topics(topic_suffix)
+    options = [*own_topics(topic_suffix), *(part for setting in settings for part in ("--set", setting))]
     subprocess.run([*HEADRACE, "topics", "create", "--bootstrap", kafka_bootstrap, *options], check=True)
     decide_twice(kafka_bootstrap, environ, options, 2, f"decisions-{topic_suffix}")
 

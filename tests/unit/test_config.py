@@ -35,7 +35,7 @@ def test_the_handbooks_fifteen_inputs_are_the_default_feature_set() -> None:
 
 def test_what_a_key_of_a_paned_entity_costs_is_stated() -> None:
     told = check_features(loaded("entities.customer.panes=30").config)
-    assert told == "15 features, windows over 2 entities; customer in 31 panes of 1d, 540 bytes a key"
+    assert told == "15 features, windows over 2 entities; customer in 31 panes of 1d, 548 bytes a key"
 
 
 def test_a_configuration_is_frozen() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.rows import NO_TIMESTAMP, Outcome
+from pipeline.wire.decision import EncodedMemory
 from tests.laws.decision_reader import (
     PLAIN,
     WITH_FEATURES,
@@ -112,6 +113,18 @@ def test_a_batch_larger_than_any_before_makes_room() -> None:
         messages = encoded(PLAIN, rows, slots)
         assert [decoded(message)["id"] for message in messages] == [str(slot) for slot in slots]
         assert (messages["_private"] == slots + 1).all()
+
+
+def test_what_was_written_to_memory_of_ones_own_stays_when_others_are_encoded() -> None:
+    rows, mine = new_rows(600), EncodedMemory()
+    times = {"now_ns": 60_000_000, "now_ms": 1_700_000_000_250, "delivery_ns": 2_000_000, "partitions": 6}
+    kept = PLAIN.encode(rows, slots_of(5, 6), **times, memory=mine)
+    before = [text_of(message) for message in kept]
+    others = PLAIN.encode(rows, np.arange(600, dtype=np.int32), **times, memory=EncodedMemory())
+    encoded(PLAIN, rows, slots_of(9))
+    assert [text_of(message) for message in kept] == before == [text_of(message) for message in others[5:7]]
+    again = PLAIN.encode(rows, np.arange(600, dtype=np.int32), **times, memory=mine)
+    assert [decoded(message)["id"] for message in again] == [str(slot) for slot in range(600)]
 
 
 @pytest.mark.parametrize("identity", ["".join(map(chr, range(128))), "\\", '"', "a\\", "\u2028é😀\x7f", ""])
