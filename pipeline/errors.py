@@ -26,3 +26,13 @@ class UndeliverableError(HeadraceError):
             f"{topic}[{partition}] offset {offset}: neither its outcome nor a dead letter "
             f"could be delivered ({error}). Nothing after it was committed."
         )
+
+
+class RefusedError(HeadraceError):
+    """A topic takes no outcomes, whatever they are: the process stops rather than bury one after the other."""
+
+    def __init__(self, topic: str, error: str) -> None:
+        super().__init__(
+            f"topic {topic!r} takes no outcomes: {error}. Nothing that was not delivered is committed: when the "
+            f"topic takes them again, start again."
+        )

@@ -146,14 +146,15 @@ class Group:
         return starts
 
     def _follow_elsewhere(self) -> None:
-        """Keep global entities whole: read what other processes decide, state-only, from where we stand."""
+        """Keep global entities whole: read what other processes decide, state-only, from where we stand.
+
+        Deciding waits until what is there now is read: what lies behind a delay may not be missing.
+        """
         if self._state_lanes is None:
             return
         wanted = {}
         for partition in self._state_lanes.partitions_elsewhere(self.owned):
-            start = self._positions.get(partition)
-            if start is None:
-                start = self._consumer.watermarks(partition, self._limits.request_ms_max)[0]
-            wanted[partition] = (start, start)
+            low, high = self._consumer.watermarks(partition, self._limits.request_ms_max)
+            wanted[partition] = (self._positions.get(partition, low), high)
         if wanted:
             self._state_lanes.follow(wanted)

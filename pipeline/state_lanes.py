@@ -121,11 +121,14 @@ class StateLanes:
         self._consumer.assign({partition: follow.next_offset for partition, follow in self._follows.items()})
 
     def ready(self, partition: Any) -> bool:
-        """Whether deciding may begin: the partition is rebuilt, the state inputs are where they must be."""
+        """Whether deciding may begin: the partition is rebuilt, and global state has all it is waited for.
+
+        That is what state inputs and, where an entity is global, all partitions held when they were begun.
+        """
         return all(
-            follow.passed(follow.barrier)
+            follow.passed(follow.barrier) or (other != partition and self._positions.get(other, -1) >= follow.barrier)
             for other, follow in self._follows.items()
-            if other == partition or self._inputs[other.topic].spec.role == "state"
+            if other == partition or self._deciding or self._inputs[other.topic].spec.role == "state"
         )
 
     def behind_rows(self) -> int:

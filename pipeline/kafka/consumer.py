@@ -24,6 +24,7 @@ from pipeline.kafka.librdkafka import (
     lib,
     new_handle,
 )
+from pipeline.kafka.transient import until_answered
 from pipeline.kafka.wake import RING, Wake
 
 
@@ -233,15 +234,15 @@ class LaneConsumer:
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, None where there is none."""
         listed = _list_of(dict.fromkeys(partitions))
-        check(lib.rd_kafka_committed(self._handle, listed, timeout_ms), "ask for committed offsets")
+        code = until_answered(lambda left_ms: lib.rd_kafka_committed(self._handle, listed, left_ms), timeout_ms)
+        check(code, "ask for committed offsets")
         return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
 
     def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
         """The oldest offset kept and the end, asked of the broker."""
         low, high = ffi.new("int64_t *"), ffi.new("int64_t *")
-        code = lib.rd_kafka_query_watermark_offsets(
-            self._handle, partition.topic.encode(), partition.partition, low, high, timeout_ms
-        )
+        topic, number, ask = partition.topic.encode(), partition.partition, lib.rd_kafka_query_watermark_offsets
+        code = until_answered(lambda left_ms: ask(self._handle, topic, number, low, high, left_ms), timeout_ms)
         check(code, f"ask for the offsets of {partition.topic}[{partition.partition}]")
         return int(low[0]), int(high[0])
 

@@ -16,6 +16,8 @@ ERR_ASSIGN_PARTITIONS, ERR_REVOKE_PARTITIONS = -175, -174
 ERR_PARTITION_EOF, ERR_QUEUE_FULL, ERR_NO_OFFSET = -191, -184, -168
 ERR_AUTO_OFFSET_RESET, ERR_TIMED_OUT = -140, -185
 ERR_TRANSPORT, ERR_RESOLVE, ERR_ALL_BROKERS_DOWN, ERR_SSL, ERR_AUTHENTICATION = -195, -193, -187, -181, -169
+OF_THE_RECORD = frozenset({2, 10, 18, 32, 87})
+"""Errors that a record meets wherever it is sent: corrupt, too large (or its batch is), invalid in time or form."""
 DESTROY_NO_CONSUMER_CLOSE = 0x8
 
 ffi = cffi.FFI()
