@@ -10,6 +10,7 @@ TRANSIENT = frozenset(
     {
         "_DESTROY_BROKER",
         "_TRANSPORT",
+        "_UNKNOWN_PARTITION",
         "_WAIT_COORD",
         "COORDINATOR_LOAD_IN_PROGRESS",
         "COORDINATOR_NOT_AVAILABLE",
@@ -21,6 +22,7 @@ TRANSIENT = frozenset(
         "OFFSET_NOT_AVAILABLE",
         "REQUEST_TIMED_OUT",
         "UNKNOWN_LEADER_EPOCH",
+        "UNKNOWN_TOPIC_OR_PART",
     }
 )
 """What librdkafka answers while it learns who leads now."""

@@ -29,20 +29,18 @@ def main() -> None:
     if arguments.run == "brokers":
         with JarCluster(3) as cluster:
             ground = Ground(cluster.bootstrap, plan, how, folder, replication=3)
-            report = kill_brokers(ground, cluster)
+            kill_brokers(ground, cluster)
     else:
         with JarBroker() as broker:
             ground = Ground(broker.bootstrap, plan, how, folder)
             if arguments.run == "storm":
-                report = come_and_go(ground, arguments.times, arguments.every_s, arguments.seed)
+                come_and_go(ground, arguments.times, arguments.every_s, arguments.seed)
             else:
                 ground.send_storm()
                 if arguments.run == "kills":
-                    report = kill_processes(ground, arguments.times, arguments.seed)
+                    kill_processes(ground, arguments.times, arguments.seed)
                 else:
-                    report = share(ground, arguments.times)
-    for surprise in report.surprises:
-        how.tell(surprise)
+                    share(ground, arguments.times)
 
 
 if __name__ == "__main__":

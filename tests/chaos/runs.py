@@ -72,6 +72,8 @@ def finish(ground: Ground, name: str, what: str, members: Sequence[Member], watc
     surprises = [surprise for member in members for surprise in member.surprises]
     report = Report(what, verdict, seconds, watch.pauses_s(started_s), surprises)
     ground.how.tell(str(report))
+    for surprise in surprises:
+        ground.how.tell(f"a process {surprise.splitlines()[0]} {surprise.splitlines()[-1]}")
     ground.clear(name)
     return report
 
