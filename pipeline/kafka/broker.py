@@ -60,17 +60,25 @@ def default_folder() -> Path:
     return Path(base) / "headrace" / f"kafka-{KAFKA_VERSION}"
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    for port in random.sample(PORTS, 100):
+def free_ports(count: int) -> list[int]:
+    """Different ports of this machine that nobody listens on now."""
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
-    raise BrokerError(f"a hundred ports between {PORTS.start} and {PORTS.stop} are all taken")
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise BrokerError(f"fewer than {count} ports between {PORTS.start} and {PORTS.stop} are free")
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    return free_ports(1)[0]
 
 
 def java_problem() -> str | None:
@@ -174,13 +182,14 @@ class JarBroker:
             )
 
     def wait_until_ready(self) -> None:
-        """Wait until what was launched serves. Raises BrokerError with the end of its log."""
+        """Wait until what was launched serves. Raises BrokerError with its errors, or the end of its log."""
         until_s = time.monotonic() + READY_S_MAX
         while "Kafka Server started" not in self.log_file.read_text(errors="replace"):
             if self._process is None or self._process.poll() is not None or time.monotonic() > until_s:
-                tail = self.log_file.read_text(errors="replace")[-2000:]
+                said = self.log_file.read_text(errors="replace")
+                errors = "\n".join(line for line in said.splitlines() if " ERROR " in line or "Exception" in line)
                 self.close()
-                raise BrokerError(f"the broker at {self.bootstrap} did not come up:\n{tail}")
+                raise BrokerError(f"the broker at {self.bootstrap} did not come up:\n{(errors or said)[-2000:]}")
             time.sleep(0.1)
 
     def _java(self, *arguments: str) -> None:

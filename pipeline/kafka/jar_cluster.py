@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.kafka.broker import JarBroker, default_folder, fetch_jars, free_port
+from pipeline.kafka.broker import JarBroker, default_folder, fetch_jars, free_ports
 
 INSIDE = "PLAINTEXT"
 """The listener that brokers and administrators use."""
@@ -53,8 +53,9 @@ class JarCluster:
         self._folder = Path(tempfile.mkdtemp(prefix="headrace-cluster-"))
         self._listeners = (Listener(INSIDE), *listeners)
         names = [listener.name for listener in self._listeners]
-        self._ports = [{name: free_port() for name in names} for _ in range(brokers)]
-        self._controllers = [free_port() for _ in range(brokers)]
+        ports = iter(free_ports(brokers * (len(names) + 1)))
+        self._ports = [{name: next(ports) for name in names} for _ in range(brokers)]
+        self._controllers = [next(ports) for _ in range(brokers)]
         self.brokers = [
             JarBroker(
                 port=self._ports[number][INSIDE],

@@ -122,6 +122,10 @@ def running(config: PipelineConfig) -> Iterator[Running]:
     made = Running(config)
     try:
         yield made
+    except AssertionError:
+        if made.error is not None:
+            raise made.error from None  # what was waited for could not come
+        raise
     finally:
         made.leave()
 

@@ -9,6 +9,7 @@ from confluent_kafka.admin import AclOperation, ResourceType
 from hardship import Feed, committed, contents, prepared, running, wait_for
 from secured import MTLS, SASL, TLS, Certificates, client_settings, give, make_certificates, secured_cluster, take
 
+from pipeline.cli.cluster import missing_topics
 from pipeline.cli.exit_codes import ExitCode, exit_code_of
 from pipeline.config.model import PipelineConfig
 from pipeline.errors import RefusedError
@@ -57,7 +58,16 @@ def by(door: str, cluster: JarCluster, certificates: Certificates, suffix: str) 
     settings = sets(client_settings(door, certificates))
     config = configured(cluster.address(door), *settings, suffix=f"-{suffix}")
     give(cluster.bootstrap, rights_of(config))
+    wait_for_rights(config)
     return config
+
+
+def wait_for_rights(config: PipelineConfig) -> None:
+    """Brokers learn of rights a little after they were given."""
+    until_s = time.monotonic() + END_S_MAX
+    while missing_topics(config.kafka.admin_settings(), config.topic_names, 5_000):
+        assert time.monotonic() < until_s, "the rights were not given"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("door", [TLS, MTLS, SASL])
@@ -115,6 +125,7 @@ def test_a_right_to_write_that_is_lost_ends_it_and_a_restart_goes_on(
     assert exit_code_of(error) == ExitCode.FAILED
     assert committed(cluster.bootstrap, config, topic) == decided
     give(cluster.bootstrap, [right])
+    wait_for_rights(config)
     with running(config) as pipeline:
         rows = wait_for(cluster.bootstrap, config, feed.sources)
         assert pipeline.stop().drained
