@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pipeline.kafka.librdkafka import ERR_TIMED_OUT, ffi, lib
 
 AGAIN_S = 0.05
+ASK_MS_MAX = 2_000
+"""For one attempt: librdkafka may wait for a leader that is gone although another one leads by now."""
 TRANSIENT = frozenset(
     {
         "_DESTROY_BROKER",
+        "_TIMED_OUT",
         "_TRANSPORT",
         "_UNKNOWN_PARTITION",
         "_WAIT_COORD",
@@ -29,13 +32,13 @@ TRANSIENT = frozenset(
 
 
 def until_answered(ask: Callable[[int], int], timeout_ms: int) -> int:
-    """`ask` takes the ms that are left and returns an error code; returns the last code, 0 when it was answered."""
+    """`ask` takes the ms it may last and returns an error code; returns the last code, 0 when it was answered."""
     until_s = time.monotonic() + timeout_ms / 1000
     while True:
         left_ms = int((until_s - time.monotonic()) * 1000)
         if left_ms <= 0:
             return ERR_TIMED_OUT
-        code = ask(left_ms)
+        code = ask(min(left_ms, ASK_MS_MAX))
         if not code or ffi.string(lib.rd_kafka_err2name(code)).decode() not in TRANSIENT:
             return code
         time.sleep(AGAIN_S)

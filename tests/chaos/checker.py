@@ -83,13 +83,21 @@ def _scored(features: Any) -> Any:
 def verify(
     bootstrap: str, truth: Truth, decisions: str, dead_letters: str, starts: Mapping[int, int], *, once: bool
 ) -> Verdict:
-    """Hold a run against the truth; `starts` is where it began. With `once` nothing may be there twice.
+    """Hold a run's topics against the truth, see `hold`."""
+    return hold(
+        truth, read_decisions(bootstrap, decisions), read_dead_letters(bootstrap, dead_letters), starts, once=once
+    )
+
+
+def hold(
+    truth: Truth, found: Decisions, letters: list[DeadLetter], starts: Mapping[int, int], *, once: bool
+) -> Verdict:
+    """Hold what was found against the truth; `starts` is where the run began. With `once` nothing may be there twice.
 
     Raises AssertionError with the first thing that does not hold.
     """
     inputs = truth.inputs
-    found = read_decisions(bootstrap, decisions)
-    letters = [letter for letter in read_dead_letters(bootstrap, dead_letters) if letter.topic == inputs.topic]
+    letters = [letter for letter in letters if letter.topic == inputs.topic]
     wanted = np.zeros(len(inputs.good), bool)
     for partition, start in starts.items():
         wanted[inputs.starts[partition] + start : inputs.starts[partition + 1]] = True

@@ -14,7 +14,7 @@ from tests.chaos.ground import Ground
 from tests.chaos.members import Member
 from tests.chaos.watch import Watch
 
-STUCK_S = 120.0
+STUCK_S = 60.0
 """Without a decision for so long, a run has come to an end, and not a good one."""
 QUIET_S = 1.0
 FIRST_ROWS = 200
