@@ -20,8 +20,9 @@ PATIENT = (
     "publish.features=true",
     "kafka.consumer.session.timeout.ms=6000",
     "engine.drain_ms_max=5000",
+    "engine.commit_ms=5",
 )
-"""An hour for an answer, so that a backlog is scored."""
+"""An hour for an answer, so that a backlog is scored; commits so often that one too early would be seen."""
 
 
 @dataclass(frozen=True)
