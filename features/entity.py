@@ -20,8 +20,9 @@ from features.entity_kernel import (
     apply_labels,
 )
 from features.expression import column_scales
-from features.keys import Keys
-from features.memory_bound import Holding, MemoryBound
+from features.keyed_state import KeyedState, Piece
+from features.memory_bound import MemoryBound
+from features.piece_kernel import LABELS_FULL, any_touched, read_entries, write_entries
 from features.schema import FieldType
 
 OPS = {aggregate: number for number, aggregate in enumerate(Aggregate)}
@@ -131,7 +132,7 @@ def plan_entity(name: str, catalog: Catalog) -> EntityPlan:
     )
 
 
-class EntityState:
+class EntityState(KeyedState):
     """The windows of one entity: of one partition's keys, or of all when the entity is fed by several.
 
     Grows in the call, never in an event's kernel; all memory is taken from `bound`. Raises StateFullError when that
@@ -139,29 +140,14 @@ class EntityState:
     """
 
     def __init__(self, plan: EntityPlan, bound: MemoryBound) -> None:
+        super().__init__(plan.name, plan.key_column, plan.keys_expected, plan.record_words, bound)
         self.plan = plan
-        self._holding = Holding(plan.name, bound)
-        self._keys = Keys(plan.keys_expected)
-        self._records = np.zeros((self._keys.capacity, plan.record_words), np.int64)
-        self._holding.require(self._keys.used_bytes() + self._records.nbytes, 0)
-        self._arena = Arena(self._holding)
         self._labels = Arena(self._holding, None if plan.label_input else 0)
         self._entry = np.zeros(max(1, len(plan.exact)), np.int64)
-        self._counts = np.zeros(4, np.int64)
-
-    @property
-    def keys(self) -> int:
-        """Keys with state."""
-        return self._keys.count
 
     def used_bytes(self) -> int:
-        """Memory in use: segments, key records and the key table."""
-        arenas = self._arena.used_bytes + self._labels.used_bytes
-        return arenas + self._records.nbytes + self._keys.used_bytes()
-
-    def close(self) -> None:
-        """Leave its memory to others; nothing is called after that."""
-        self._holding.give_back()
+        """Memory in use: segments, labels, key records and the key table."""
+        return super().used_bytes() + self._labels.used_bytes
 
     def apply(
         self,
@@ -250,20 +236,31 @@ class EntityState:
             first = self._grown(self._labels)
         return int(self._counts[DISORDERED])
 
-    def _grown(self, arena: Arena) -> int:
-        """Make room where the kernel found none; returns where it goes on, DONE when it had not stopped."""
-        stopped, known = int(self._counts[STOPPED_AT]), self._keys.count
-        if stopped == DONE:
-            arena.prefault()
-        elif self._counts[OUT_OF_MEMORY]:
-            self._counts[OUT_OF_MEMORY] = 0
-            if not arena.extend():
-                raise self._holding.full(known)
-        elif known == self._keys.capacity:
-            self._holding.require(self._keys.table_bytes + self._records.nbytes, known)
-            self._keys.grow()
-            self._records = np.concatenate((self._records, np.zeros_like(self._records)))
-        else:
-            self._holding.require(self._keys.text_bytes, known)
-            self._keys.grow_text()
-        return stopped
+    def changed(self, first: int, stop: int) -> bool:
+        """Whether any of the keys [first, stop) has changed since `write_piece` wrote it."""
+        return bool(any_touched(self._records, first, stop))
+
+    def write_piece(self, first: int, stop: int, words: NDArray[np.int64], text: NDArray[np.uint8]) -> Piece:
+        """Write the keys from `first` into the caller's buffers, as many of [first, stop) as have room.
+
+        Of no keys: the first alone needs buffers of the sizes returned.
+        """
+        plan, used = self.plan, np.zeros(2, np.int64)
+        sizes = np.array([plan.entry_words, len(plan.exact), plan.keep_ms], np.int64)
+        arenas = (self._arena.address, self._labels.address)
+        table = (self._keys.keys, self._keys.lengths, self._keys.text)
+        keys = write_entries(first, stop, self._records, *arenas, *table, sizes, words, text, used)
+        return Piece(first, int(keys), int(used[0]), int(used[1]))
+
+    def read_piece(self, words: NDArray[np.int64], text: NDArray[np.uint8], keys: int) -> None:
+        """Put a piece's keys, new ones, behind those there are. Raises StateFullError when the bound is reached."""
+        plan, cursor = self.plan, np.zeros(3, np.int64)
+        sizes = np.array([plan.entry_words, len(plan.exact)], np.int64)
+        while True:
+            labels = (self._labels.address, self._labels.meta_address)
+            arenas = np.array([self._arena.address, self._arena.meta_address, *labels], np.int64)
+            table = (self._keys.table, self._keys.keys, self._keys.lengths, self._keys.text, self._keys.meta)
+            read_entries(words, text, keys, sizes, arenas, *table, self._records, cursor, self._counts)
+            labels_full = self._counts[STOPPED_AT] != DONE and self._counts[OUT_OF_MEMORY] == LABELS_FULL
+            if self._grown(self._labels if labels_full else self._arena) == DONE:
+                return

@@ -3,7 +3,7 @@
 from features.arena import allocate, class_entries, class_of, release
 from features.kernel import kernel
 from features.memory import load_word, store_word
-from features.windows import LABEL_CLASS, LABEL_SEGMENT, LABELS, NEWEST, upper_bound
+from features.windows import LABEL_CLASS, LABEL_SEGMENT, LABELS, NEWEST, TOUCHED, upper_bound
 
 _WORDS = 2
 
@@ -53,6 +53,7 @@ def put_label(arena: int, meta: int, key: int, time_ms: int, identity: int, hit:
     """The newest word on an event: remembered when it is a hit, forgotten when it is not. False: out of memory."""
     place = _find(arena, key, time_ms, identity)
     segment = load_word(key, LABEL_SEGMENT)
+    store_word(key, TOUCHED, 1)
     if place >= 0 and (not hit):
         capacity = class_entries(load_word(key, LABEL_CLASS))
         for index in range(place, load_word(key, LABELS) - 1):

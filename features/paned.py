@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.arena import WORD_BYTES, Arena
+from features.arena import WORD_BYTES
 from features.catalog import Aggregate, Catalog
 from features.columns import Columns
 from features.entity import OPS, lateness_ms
-from features.entity_kernel import DISORDERED, DONE, LATE, OUT_OF_MEMORY, STOPPED_AT
+from features.entity_kernel import DISORDERED, DONE, LATE
 from features.expression import column_scales
-from features.keys import TABLE_BYTES_A_KEY, Keys
-from features.memory_bound import Holding, MemoryBound
+from features.keyed_state import KeyedState, Piece
+from features.keys import TABLE_BYTES_A_KEY
+from features.memory_bound import MemoryBound
 from features.paned_kernel import (
     COLUMN,
     FIELD,
@@ -25,6 +26,7 @@ from features.paned_kernel import (
     apply_paned_events,
 )
 from features.panes import pane_width_ms, panes_back, ring_panes
+from features.piece_kernel import any_block_touched, read_blocks, write_blocks
 
 _NO_OUT = np.empty((0, 0))
 _EXTREMES = (Aggregate.MIN, Aggregate.MAX)
@@ -105,7 +107,7 @@ def _ring(width_ms: int, panes: int, fields: int, extremes: int) -> Ring:
     return Ring(width_ms, panes, sums, pane_words, first_word, first_word + panes * pane_words)
 
 
-class PanedState:
+class PanedState(KeyedState):
     """The panes of one entity: of one partition's keys, or of all when the entity is fed by several.
 
     A key takes the same memory from its first event on; all of it is taken from `bound`. Raises StateFullError when
@@ -113,25 +115,8 @@ class PanedState:
     """
 
     def __init__(self, plan: PanedPlan, bound: MemoryBound) -> None:
+        super().__init__(plan.name, plan.key_column, plan.keys_expected, 0, bound)
         self.plan = plan
-        self._holding = Holding(plan.name, bound)
-        self._keys = Keys(plan.keys_expected)
-        self._holding.require(self._keys.used_bytes(), 0)
-        self._arena = Arena(self._holding)
-        self._counts = np.zeros(4, np.int64)
-
-    @property
-    def keys(self) -> int:
-        """Keys with state."""
-        return self._keys.count
-
-    def used_bytes(self) -> int:
-        """Memory in use: blocks and the key table."""
-        return self._arena.used_bytes + self._keys.used_bytes()
-
-    def close(self) -> None:
-        """Leave its memory to others; nothing is called after that."""
-        self._holding.give_back()
 
     def apply(
         self,
@@ -170,22 +155,26 @@ class PanedState:
                 _NO_OUT if out is None else out,
                 self._counts,
             )
-            first = self._grown()
+            first = self._grown(self._arena)
         return int(self._counts[LATE]), int(self._counts[DISORDERED])
 
-    def _grown(self) -> int:
-        """Make room where the kernel found none; returns where it goes on, DONE when it had not stopped."""
-        stopped, known = int(self._counts[STOPPED_AT]), self._keys.count
-        if stopped == DONE:
-            self._arena.prefault()
-        elif self._counts[OUT_OF_MEMORY]:
-            self._counts[OUT_OF_MEMORY] = 0
-            if not self._arena.extend():
-                raise self._holding.full(known)
-        elif known == self._keys.capacity:
-            self._holding.require(self._keys.table_bytes, known)
-            self._keys.grow()
-        else:
-            self._holding.require(self._keys.text_bytes, known)
-            self._keys.grow_text()
-        return stopped
+    def changed(self, first: int, stop: int) -> bool:
+        """Whether any of the keys [first, stop) has changed since `write_piece` wrote it."""
+        return bool(any_block_touched(self._arena.address, self.plan.ring.block_words, first, stop))
+
+    def write_piece(self, first: int, stop: int, words: NDArray[np.int64], text: NDArray[np.uint8]) -> Piece:
+        """As EntityState's."""
+        used, block_words = np.zeros(2, np.int64), self.plan.ring.block_words
+        table = (self._keys.keys, self._keys.lengths, self._keys.text)
+        keys = write_blocks(first, stop, self._arena.address, block_words, *table, words, text, used)
+        return Piece(first, int(keys), int(used[0]), int(used[1]))
+
+    def read_piece(self, words: NDArray[np.int64], text: NDArray[np.uint8], keys: int) -> None:
+        """As EntityState's."""
+        cursor, ring = np.zeros(3, np.int64), np.array(self.plan.ring, np.int64)
+        while True:
+            arena = (self._arena.address, self._arena.meta_address)
+            table = (self._keys.table, self._keys.keys, self._keys.lengths, self._keys.text, self._keys.meta)
+            read_blocks(words, text, keys, ring, *arena, *table, cursor, self._counts)
+            if self._grown(self._arena) == DONE:
+                return

@@ -1,9 +1,10 @@
 """The kernel of paned entities: find the key, put the event into its pane, ask every window, row by row.
 
-A key's words lie in one block, found by the key's index: its newest event's time, the totals of all its events so
-far (their count, then the sum of each field), and the ring: of each pane what those totals were when it began, then
-the extremes in it. So the sum over any run of panes is one subtraction, and a late event costs one addition for each
-pane after its own. Totals wrap around in int64, which differences undo.
+A key's words lie in one block, found by the key's index: its newest event's time, whether it has changed since a
+checkpoint wrote it, the totals of all its events so far (their count, then the sum of each field), and the ring: of
+each pane what those totals were when it began, then the extremes in it. So the sum over any run of panes is one
+subtraction, and a late event costs one addition for each pane after its own. Totals wrap around in int64, which
+differences undo.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from features.keys import ABSENT, FULL, find_key
 from features.memory import load_word, prefetch, store_word
 from features.windows import NOTHING_YET_MS
 
-NEWEST, TOTALS = 0, 1
+NEWEST, TOUCHED, TOTALS = 0, 1, 2
 "The first words of a key's block; the ring follows the totals."
 OP, WORD, FIRST_BACK, LAST_BACK, COLUMN, FIELD = range(6)
 "The columns of a window's row: the aggregate, its word in a pane, the panes it covers, where it goes, its field."
@@ -55,7 +56,7 @@ def _unranked(rank: int, op: int, scale: float) -> Any:
 
 
 @kernel()
-def _block_of(index: int, ring: Ring, arena: int, meta: int) -> Any:
+def block_of(index: int, ring: Ring, arena: int, meta: int) -> Any:
     """The address of a key's block, which is made empty when it is new; 0 when there is no room for it."""
     end = (index + 1) * ring.block_words
     if end > load_word(meta, LIMIT):
@@ -64,6 +65,7 @@ def _block_of(index: int, ring: Ring, arena: int, meta: int) -> Any:
     if end > load_word(meta, BUMP):
         store_word(meta, BUMP, end)
         store_word(block, NEWEST, NOTHING_YET_MS)
+        store_word(block, TOUCHED, 1)
         for word in range(ring.sums):
             store_word(block, TOTALS + word, 0)
     return block
@@ -88,7 +90,7 @@ def _find_blocks(
         if key == ABSENT:
             continue
         if key != FULL:
-            found[index - first] = _block_of(key, ring, arena, meta)
+            found[index - first] = block_of(key, ring, arena, meta)
         if not found[index - first]:
             counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, key != FULL
             return index
@@ -233,6 +235,7 @@ def apply_paned_events(
                 newest = max(newest, pane)
                 _add(block, pane, newest, ring, sums, extremes, value, row)
                 store_word(block, NEWEST, max(newest_ms, time_ms))
+                store_word(block, TOUCHED, 1)
             if len(out):
                 _answer(block, pane, newest, ring, windows, scales, value, row, out)
         first = stop

@@ -18,6 +18,12 @@ from features.paned import PanedPlan, PanedState, plan_paned
 
 MEMORY_BYTES_MAX = 16 << 30
 _ONE_SLICE = 0
+BEYOND = 2**63 - 1
+"""An offset that no record has."""
+
+
+WindowState = EntityState | PanedState
+"""The state of one entity, exact or paned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,27 @@ class FeatureSet:
         return FeatureState(self, memory_bytes_max)
 
 
-def _empty(plan: EntityPlan | PanedPlan, bound: MemoryBound) -> EntityState | PanedState:
+def _parts(
+    state: WindowState,
+    columns: Columns,
+    rows: NDArray[np.int32],
+    partition: NDArray[np.int32],
+    offset: NDArray[np.int64],
+    since: int,
+) -> list[tuple[Any, bool]]:
+    """Which of the rows are only asked for, and which are new: those from offset `since` on that no key has seen.
+
+    A key's own rows stay in order.
+    """
+    if since == BEYOND:
+        return [(slice(None), False)]
+    old = state.seen(columns, rows, partition, offset)
+    if since and offset[0] < since:
+        old = offset < since if old is None else old | (offset < since)
+    return [(slice(None), True)] if old is None else [(old, False), (~old, True)]
+
+
+def _empty(plan: EntityPlan | PanedPlan, bound: MemoryBound) -> WindowState:
     return PanedState(plan, bound) if isinstance(plan, PanedPlan) else EntityState(plan, bound)
 
 
@@ -110,7 +136,7 @@ class FeatureState:
         self._features = features
         self._bound = MemoryBound(memory_bytes_max)
         self._global = {plan.name: _empty(plan, self._bound) for plan in features.entities if plan.shared}
-        self._local: dict[int, dict[str, EntityState | PanedState]] = {}
+        self._local: dict[int, dict[str, WindowState]] = {}
         self._deciding = features.catalog.deciding_input
 
     def apply(
@@ -123,27 +149,32 @@ class FeatureState:
         *,
         slice_id: int = _ONE_SLICE,
         update_local: bool = True,
-        update_global: bool = True,
+        shared_from: int = 0,
         out64: NDArray[np.float64] | None = None,
         out32: NDArray[np.float32] | None = None,
     ) -> Applied:
         """Take events of one input in, in the order of `rows`.
 
         For the deciding input, out64[row] and out32[row] (float64 and float32[capacity, features], owned by
-        the caller) are written for each row. `partition` and `offset` have a cell for each of `rows`. Raises
-        StateFullError when the memory bound is reached.
+        the caller) are written for each row. `partition` and `offset` have a cell for each of `rows`. Events before
+        the offset `shared_from`, which global entities have taken already, and what keys from a checkpoint have, are
+        not given them again; then the rows are of one partition, their offsets rising. Raises StateFullError when the
+        memory bound is reached.
         """
         if input_name != self._deciding:
             return self._apply_labels(input_name, columns, rows)
+        if not len(rows):
+            return Applied()
         late = disordered = 0
         for plan in self._features.entities:
             state = self._global[plan.name] if plan.shared else self._slice(slice_id)[plan.name]
-            update = update_global if plan.shared else update_local
-            if not update and out64 is None:
-                continue
-            counts = state.apply(columns, rows, partition, offset, out64, update=update)
-            late += 0 if plan.shared else counts[0]
-            disordered += counts[1]
+            since = shared_from if plan.shared else 0 if update_local else BEYOND
+            for part, new in _parts(state, columns, rows, partition, offset, since):
+                if not new and out64 is None:
+                    continue
+                counts = state.apply(columns, rows[part], partition[part], offset[part], out64, update=new)
+                late += 0 if plan.shared else counts[0]
+                disordered += counts[1]
         if out64 is not None:
             self._write_stateless(columns, rows, out64)
             if out32 is not None:
@@ -172,7 +203,7 @@ class FeatureState:
                 arguments.append(raw)
             out64[rows, call.column] = [call.function(*cells) for cells in zip(*arguments, strict=True)]
 
-    def _slice(self, slice_id: int) -> dict[str, EntityState | PanedState]:
+    def _slice(self, slice_id: int) -> dict[str, WindowState]:
         if slice_id not in self._local:
             self._local[slice_id] = {
                 plan.name: _empty(plan, self._bound) for plan in self._features.entities if not plan.shared
@@ -188,6 +219,19 @@ class FeatureState:
         for state in self._local.pop(slice_id, {}).values():
             state.close()
 
+    def entities(self, slice_id: int | None) -> dict[str, WindowState]:
+        """The states of a slice, opened if it is not; None: of those that are kept once for all partitions."""
+        return self._global if slice_id is None else self._slice(slice_id)
+
+    def clear(self, slice_id: int | None) -> None:
+        """Forget what a slice holds, or (None) the global entities: all of them are empty again."""
+        if slice_id is not None:
+            self.drop_slice(slice_id)
+            return
+        for state in self._global.values():
+            state.close()
+        self._global = {plan.name: _empty(plan, self._bound) for plan in self._features.entities if plan.shared}
+
     def keys(self) -> dict[str, int]:
         """Keys with state, by entity."""
         return {name: sum(state.keys for state in states) for name, states in self._by_entity().items()}
@@ -196,7 +240,7 @@ class FeatureState:
         """Memory in use, by entity."""
         return {name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()}
 
-    def _by_entity(self) -> dict[str, list[EntityState | PanedState]]:
+    def _by_entity(self) -> dict[str, list[WindowState]]:
         found = {name: [state] for name, state in self._global.items()}
         for states in self._local.values():
             for name, state in states.items():

@@ -15,7 +15,7 @@ from features.memory import load_word, store_word
 
 SEGMENT, CLASS, HEAD, TAIL, NEWEST = (0, 1, 2, 3, 4)
 LABEL_SEGMENT, LABEL_CLASS, LABELS = (5, 6, 7)
-TOTALS = 8
+TOUCHED, TOTALS = (8, 9)
 NOTHING_YET_MS = -(2**62)
 _OUT_OF_MEMORY = -1
 
@@ -129,6 +129,7 @@ def insert(
             store_word(arena, column + later * words, load_word(arena, column + later * words) + entry[field])
         store_word(key, TOTALS + field, total + entry[field])
     store_word(key, TAIL, tail + 1)
+    store_word(key, TOUCHED, 1)
     store_word(key, NEWEST, max(load_word(key, NEWEST), time_ms))
     return place
 

@@ -4,7 +4,6 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from features.state import FeatureSet
 from pipeline.clock import NS_PER_MS, SystemClock
@@ -25,7 +24,9 @@ from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
 from pipeline.scorer import Tier
 from pipeline.scoring import batcher_of, promises, scorer_of
-from pipeline.state_lanes import StateLanes
+from pipeline.state.build import build_stage
+from pipeline.state.positions import Positions
+from pipeline.state.stage import StateStage
 from pipeline.telemetry.meter import Meter
 from pipeline.wire.decision import DecisionEncoder
 from pipeline.wire.metrics import MetricsRecord
@@ -68,11 +69,11 @@ class Assembly:
         self.scorer = scorer_of(config, self.rows, tiers, clock, self.wake)
         fallback = config.decide.labels.index(config.decide.fallback)
         self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
-        self.positions: dict[Any, int] = {}
+        self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
         self.outlet = self._outlet(tiers, features, topics)
         self.state_consumer: LaneConsumer | None = None
-        self.state_lanes: StateLanes | None = None
+        self.stage: StateStage | None = None
         self.replay: ReplayIntake | None = None
         self.group: PartitionSource
         self.intake: RowSource
@@ -82,8 +83,9 @@ class Assembly:
         else:
             decided = len(self._partitions(config.catalog.decided.topic))
             self.consumer = LaneConsumer(self._consumer_settings(), self.wake, decided)
-            self.state_lanes = self._state_lanes()
-            self.group, self.intake = self._group(), self._intake()
+            committed: dict[TopicPartition, int] = {}
+            self.stage = self._state_stage(features, committed)
+            self.group, self.intake = self._group(committed), self._intake()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
         self.engine = self._engine()
 
@@ -149,7 +151,7 @@ class Assembly:
             wake=self.wake,
             group=self.group,
             intake=self.intake,
-            state_lanes=self.replay.dead if self.replay is not None else self.state_lanes,
+            state=self.replay.dead if self.replay is not None else self.stage,
             batcher=self.batcher,
             scorer=self.scorer,
             decider=self.decider,
@@ -179,45 +181,36 @@ class Assembly:
         partitions = sum(len(self._partitions(spec.topic)) for spec in self.config.inputs.values())
         return LaneConsumer(outside, self.wake, partitions)
 
-    def _state_lanes(self) -> StateLanes | None:
-        config, catalog = self.config, self.config.catalog
-        state_inputs = [spec for spec in config.inputs.values() if spec.role == "state"]
-        if not state_inputs and not catalog.entities:
+    def _state_stage(self, features: FeatureSet, committed: dict[TopicPartition, int]) -> StateStage | None:
+        config = self.config
+        if not config.catalog.entities and all(spec.role == "decide" for spec in config.inputs.values()):
             return None
         self.state_consumer = self._outside_consumer()
-        shared = any(entity.key != catalog.decided.key for entity in catalog.entities.values())
-        lanes = StateLanes(
-            self.state_consumer,
-            config.inputs,
-            self.state,
-            self.positions,
-            config.engine.poll_rows_max,
-            config.engine.value_bytes_max,
-            self._partitions(catalog.decided.topic) if shared else [],
-        )
-        timeout_ms = config.engine.request_ms_max
-        starts = {}
-        for spec in state_inputs:
-            for partition in self._partitions(spec.topic):
-                starts[partition] = self.state_consumer.watermarks(partition, timeout_ms)
-        lanes.follow(starts)
-        return lanes
+        clients = (self.state_consumer, self._partitions, self._watermarks)
+        return build_stage(config, features, self.state, self.positions, *clients, committed, instance_name())
+
+    def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
+        """Asked of the consumer that reads the topic: another may have forgotten that there is such a partition."""
+        decided = partition.topic == self.config.catalog.decided.topic
+        reader = self.consumer if decided or self.state_consumer is None else self.state_consumer
+        return reader.watermarks(partition, self.config.engine.request_ms_max)
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         count = self.producer.partition_count(topic, self.config.engine.request_ms_max)
         return [TopicPartition(topic, number) for number in range(count)]
 
-    def _group(self) -> Group:
+    def _group(self, committed: dict[TopicPartition, int]) -> Group:
         engine = self.config.engine
         reset = self.config.kafka.consumer_settings().get("auto.offset.reset", "earliest")
-        limits = GroupLimits(engine.drain_ms_max * NS_PER_MS, engine.request_ms_max, reset)
+        drain_ns_max = engine.drain_ms_max * NS_PER_MS
+        limits = GroupLimits(drain_ns_max, engine.request_ms_max, reset, self.config.checkpoint.on_lost)
         return Group(
             self.consumer,
-            self.state_lanes,
+            self.stage,
             self.in_flight.watermarks,
             Commits(engine.commit_ms * NS_PER_MS),
-            self.positions,
             limits,
+            committed,
         )
 
     def _meter(self, tiers: Sequence[Tier], sinks: Sequence[Sink]) -> Meter:
@@ -246,12 +239,12 @@ class Assembly:
             "not_finite": self.decider.not_finite,
             **promises(self.tiers),
         }
-        if self.state_lanes is not None:
-            state = self.state_lanes.counts
+        if self.stage is not None:
+            state = self.stage.lanes.counts
             counts["read"] += state.read
             counts["late"] += state.late
             counts["disordered"] += state.disordered
-            counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt)
+            counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **self.stage.counts())
         if self.replay is not None:
             counts["absorbed"] = self.replay.absorbed
         return counts
@@ -274,6 +267,8 @@ class Assembly:
         """Join the group; a replay reads outside any."""
         if self.replay is None:
             self.consumer.subscribe([self.config.catalog.decided.topic])
+        if self.stage is not None:
+            self.stage.start()
 
     def finished(self) -> bool:
         """Whether a replay has decided all there was; a live pipeline never has."""
@@ -283,6 +278,8 @@ class Assembly:
         """Leave the group, stop the clients, free every message. Bounded in time."""
         self.scorer.close()
         self.consumer.close(CLOSE_MS_MAX)
+        if self.stage is not None:
+            self.stage.close(CLOSE_MS_MAX / 1000)
         if self.state_consumer is not None:
             self.state_consumer.close(CLOSE_MS_MAX)
         self.in_flight.close()

@@ -95,7 +95,7 @@ class Engine:
         wake: Wake,
         group: PartitionSource,
         intake: RowSource,
-        state_lanes: StateSource | None,
+        state: StateSource | None,
         batcher: Batcher,
         scorer: Scorer,
         decider: Decider,
@@ -109,7 +109,7 @@ class Engine:
         self._wake = wake
         self._group = group
         self._intake = intake
-        self._state_lanes = state_lanes
+        self._state = state
         self._batcher = batcher
         self._scorer = scorer
         self._decider = decider
@@ -152,9 +152,9 @@ class Engine:
         return self._in_flight.used_rows == 0
 
     def _feed_state(self) -> int:
-        if self._state_lanes is None:
+        if self._state is None:
             return 0
-        read, dead = self._state_lanes.poll()
+        read, dead = self._state.poll()
         self._outlet.state_dead_letters(dead)
         for record in dead:
             self._meter.dead_letter(record.code)

@@ -14,7 +14,9 @@ class LostOffsetsError(HeadraceError):
         super().__init__(
             f"{partition.topic}[{partition.partition}]: committed offset {offset} is outside the topic, which "
             f"holds {low} to {high}: records were deleted before they were decided, or the topic was made "
-            f"anew. Set the group's offset with Kafka's own tool, then start again."
+            f"anew. Choose for one start: checkpoint.on_lost = rebuild (windows from the oldest record kept) or "
+            f"start-fresh (empty windows); both decide on from offset {low}. Or set the group's offset with Kafka's "
+            f"own tool."
         )
 
 

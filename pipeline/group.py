@@ -1,7 +1,6 @@
 """The process's part of the consumer group: what it is assigned, since when, and how it gives it up."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,8 @@ from pipeline.errors import LostOffsetsError
 from pipeline.kafka.consumer import Assigned, CommitResult, ConsumerError, Lane, LaneConsumer, Revoked
 from pipeline.kafka.librdkafka import KafkaError
 from pipeline.offsets import Commits, Watermarks
-from pipeline.state_lanes import StateLanes
+from pipeline.state.choice import Bounds, OnLost
+from pipeline.state.stage import StateStage
 
 log = logging.getLogger(__name__)
 
@@ -22,32 +22,34 @@ class GroupLimits:
     drain_ns_max: int
     request_ms_max: int
     reset: str  # "earliest" or "latest": where a partition without a committed offset begins
+    on_lost: OnLost  # what to do about a committed offset that the topic no longer holds
 
 
 class Group:
     """Answers the group's events and commits watermarks.
 
-    `epoch` numbers assignments. A partition's lane is readable from the moment its state is complete until
-    its revoke arrives; between revoke and answer its rows in flight may finish (`drain`).
+    `epoch` numbers assignments; `committed` is what the group has of each partition owned, by the broker's word. A
+    partition's lane is readable from the moment its state is complete until its revoke arrives; between revoke and
+    answer its rows in flight may finish (`drain`).
     """
 
     def __init__(
         self,
         consumer: LaneConsumer,
-        state_lanes: StateLanes | None,
+        state: StateStage | None,
         watermarks: Watermarks[Any],
         commits: Commits[Any],
-        positions: dict[Any, int],
         limits: GroupLimits,
+        committed: dict[Any, int],
     ) -> None:
         self._consumer = consumer
-        self._state_lanes = state_lanes
+        self._state = state
         self._watermarks = watermarks
         self._commits = commits
-        self._positions = positions
         self._limits = limits
         self.epoch = 0
         self.owned: set[Any] = set()
+        self.committed = committed
         self.drain: Drain | None = None
 
     def lanes(self) -> list[Lane]:
@@ -55,7 +57,7 @@ class Group:
         return [
             lane
             for partition, lane in self._consumer.lanes.items()
-            if partition in self.owned and (self._state_lanes is None or self._state_lanes.ready(partition))
+            if partition in self.owned and (self._state is None or self._state.ready(partition))
         ]
 
     def serve(self, now_ns: int) -> int:
@@ -95,8 +97,10 @@ class Group:
         for partition in partitions:
             self._watermarks.forget(partition)
             self._commits.forget(partition)
+            self.committed.pop(partition, None)
         self.drain = None
-        self._follow_elsewhere()
+        if self._state is not None:
+            self._state.follow_elsewhere(self.owned)
         log.info("gave up %d partitions (%s)", len(partitions), "lost" if lost else "revoked")
 
     def commit_finished(self) -> None:
@@ -104,23 +108,22 @@ class Group:
         offsets = self._commits.take(self._watermarks, 0, force=True)
         if offsets:
             self._consumer.commit_sync(offsets, self._limits.request_ms_max)
+            self.committed.update(offsets)
 
     def _assigned(self, event: Assigned) -> None:
         self.epoch += 1
         starts = self._starts(event.partitions)
-        self._consumer.accept_assigned({partition: start for partition, (_, start) in starts.items()})
+        self._consumer.accept_assigned({partition: bounds.committed for partition, bounds in starts.items()})
         self.owned |= set(event.partitions)
-        if self._state_lanes is not None:
-            self._state_lanes.leave(event.partitions)
-            self._state_lanes.rebuild(starts)
-            self._follow_elsewhere()
+        if self._state is not None:
+            self._state.assigned(starts, self.owned)
         log.info("epoch %d: assigned %d partitions", self.epoch, len(event.partitions))
 
     def _revoked(self, event: Revoked, now_ns: int) -> None:
         partitions = frozenset(event.partitions)
         self.owned -= partitions
-        if self._state_lanes is not None:
-            self._state_lanes.leave(partitions)
+        if self._state is not None:
+            self._state.revoked(partitions)
         if self.drain is not None:
             partitions |= self.drain.partitions
         self.drain = Drain(partitions, now_ns + self._limits.drain_ns_max, event.lost)
@@ -130,9 +133,11 @@ class Group:
             log.warning("commit failed, will be tried again: %s", event.error)
             for partition in event.offsets:
                 self._commits.failed(partition)
+        else:
+            self.committed.update(event.offsets)
 
-    def _starts(self, partitions: Any) -> Mapping[Any, tuple[int, int]]:
-        """Partition -> (oldest offset kept, offset where deciding begins)."""
+    def _starts(self, partitions: Any) -> dict[Any, Bounds]:
+        """Of each partition what its topic holds, and the offset where deciding begins."""
         committed = self._consumer.committed(partitions, self._limits.request_ms_max)
         starts = {}
         for partition in partitions:
@@ -141,20 +146,11 @@ class Group:
             if offset is None or offset < 0:
                 offset = low if self._limits.reset == "earliest" else high
             elif not low <= offset <= high:
-                raise LostOffsetsError(partition, offset, low, high)
-            starts[partition] = (low, offset)
+                error = LostOffsetsError(partition, offset, low, high)
+                if self._limits.on_lost == "stop":
+                    raise error
+                log.warning("deciding goes on at offset %d, as checkpoint.on_lost says: %s", low, error)
+                offset = low
+            starts[partition] = Bounds(low, high, offset)
+            self.committed[partition] = offset
         return starts
-
-    def _follow_elsewhere(self) -> None:
-        """Keep global entities whole: read what other processes decide, state-only, from where we stand.
-
-        Deciding waits until what is there now is read: what lies behind a delay may not be missing.
-        """
-        if self._state_lanes is None:
-            return
-        wanted = {}
-        for partition in self._state_lanes.partitions_elsewhere(self.owned):
-            low, high = self._consumer.watermarks(partition, self._limits.request_ms_max)
-            wanted[partition] = (self._positions.get(partition, low), high)
-        if wanted:
-            self._state_lanes.follow(wanted)

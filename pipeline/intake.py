@@ -21,6 +21,7 @@ from pipeline.in_flight import Chunk, InFlight
 from pipeline.kafka.consumer import Lane
 from pipeline.kafka.messages import Messages, record_at
 from pipeline.rows import Outcome, Rows
+from pipeline.state.positions import Positions
 
 GOOD = 0
 
@@ -92,8 +93,8 @@ def _runs(chunks: Sequence[Chunk]) -> list[_Run]:
 class Intake:
     """Reads the deciding input's lanes into `rows` and `columns`, whose slots are the same.
 
-    `global_position(partition)` says up to which offset the global entities have taken that partition already
-    (by another lane), so that no event enters their state twice.
+    `positions` says up to which offset the global entities have taken a partition already (by another lane), so that
+    no event enters their state twice.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class Intake:
         in_flight: InFlight,
         batcher: Batcher,
         state: FeatureState,
-        positions: dict[Any, int],
+        positions: Positions,
         delivery_time: DeliveryTime,
     ) -> None:
         self._name = name
@@ -192,7 +193,8 @@ class Intake:
             lost = int(np.argmax(np.append(self._rows.deadline_ns[slots] >= lost_before_ns, True)))
             self._apply(chunk, slots[:lost], wanted=False)
             self._apply(chunk, slots[lost:], wanted=True)
-            self._positions[chunk.partition] = max(self._positions.get(chunk.partition, -1), chunk.span.next_offset)
+            self._positions.take_local(chunk.partition, chunk.span.next_offset)
+            self._positions.take_shared(chunk.partition, chunk.span.next_offset)
             parts.append((slots[:lost], slots[lost:]))
         self._rows.features_ns[run.first : run.stop] = clock.now_ns() - now.mono_ns
         self._describe(run, good)
@@ -260,31 +262,26 @@ class Intake:
 
     def _apply(self, chunk: Chunk, good: NDArray[np.int32], *, wanted: bool) -> None:
         """Update windows and write features; what the global entities have already is not given them again."""
-        taken_up_to = self._positions.get(chunk.partition, -1)
-        offsets = self._rows.offset[good]
-        new = int(np.searchsorted(offsets, taken_up_to))
-        for part, update_global in ((slice(0, new), False), (slice(new, len(good)), True)):
-            slots = good[part]
-            if not len(slots):
-                continue
-            applied = self._state.apply(
-                self._name,
-                self.columns,
-                slots,
-                self._rows.partition[slots],
-                offsets[part],
-                slice_id=chunk.partition.partition,
-                update_local=True,
-                update_global=update_global,
-                out64=self._rows.features64 if wanted else None,
-                out32=self._rows.features32 if wanted else None,
-            )
-            self.counts.late += applied.late
-            self.counts.disordered += applied.disordered
+        if not len(good):
+            return
+        applied = self._state.apply(
+            self._name,
+            self.columns,
+            good,
+            self._rows.partition[good],
+            self._rows.offset[good],
+            slice_id=chunk.partition.partition,
+            shared_from=self._positions.shared_from(chunk.partition),
+            out64=self._rows.features64 if wanted else None,
+            out32=self._rows.features32 if wanted else None,
+        )
+        self.counts.late += applied.late
+        self.counts.disordered += applied.disordered
 
     def forget(self, partition: Any) -> None:
         """The partition is another process's now: its own entities' state goes with it."""
         self._state.drop_slice(partition.partition)
+        self._positions.local.pop(partition, None)
 
     def _describe(self, run: "_Run", good: NDArray[np.int32]) -> None:
         rows, columns = self._rows, self.columns

@@ -18,6 +18,7 @@ from features.state import FeatureState
 from pipeline.decode import EventDecoder
 from pipeline.kafka.consumer import Lane, LaneConsumer
 from pipeline.kafka.messages import Messages
+from pipeline.state.positions import Positions
 from pipeline.wire.dead_letter import DeadRecord
 
 GOOD = 0
@@ -74,7 +75,7 @@ class StateLanes:
         consumer: LaneConsumer,
         inputs: Mapping[str, InputSpec],
         state: FeatureState,
-        positions: dict[Any, int],
+        positions: Positions,
         rows_max: int,
         value_bytes_max: int,
         deciding: Iterable[Any],
@@ -84,7 +85,7 @@ class StateLanes:
         self._positions = positions
         self._rows_max = rows_max
         self._inputs = {spec.topic: _Input(name, spec, rows_max, value_bytes_max) for name, spec in inputs.items()}
-        self._deciding = tuple(deciding)
+        self.deciding = tuple(deciding)
         self._follows: dict[Any, _Follow] = {}
         self._payload = np.zeros((2, rows_max), np.int64)
         self._key_address = np.zeros(rows_max, np.int64)
@@ -110,26 +111,30 @@ class StateLanes:
     def partitions_elsewhere(self, owned: Iterable[Any]) -> list[Any]:
         """Partitions of deciding inputs that are neither owned nor followed yet."""
         known = set(owned) | set(self._follows)
-        return [partition for partition in self._deciding if partition not in known]
+        return [partition for partition in self.deciding if partition not in known]
 
     def leave(self, partitions: Iterable[Any]) -> None:
         """Stop reading these partitions."""
-        if any(self._follows.pop(partition, None) for partition in list(partitions)):
+        left = [self._follows.pop(partition) for partition in list(partitions) if partition in self._follows]
+        if left:
             self._assign()
 
     def _assign(self) -> None:
         self._consumer.assign({partition: follow.next_offset for partition, follow in self._follows.items()})
 
     def ready(self, partition: Any) -> bool:
-        """Whether deciding may begin: the partition is rebuilt, and global state has all it is waited for.
+        """Whether deciding may begin: the partition is rebuilt, and what its features ask for is where it must be.
 
-        That is what state inputs and, where an entity is global, all partitions held when they were begun.
+        Those of global entities ask for what other partitions and the state inputs held when their lanes were opened.
         """
-        return all(
-            follow.passed(follow.barrier) or (other != partition and self._positions.get(other, -1) >= follow.barrier)
-            for other, follow in self._follows.items()
-            if other == partition or self._deciding or self._inputs[other.topic].spec.role == "state"
+        return partition not in self._follows and all(
+            self._whole(other, follow) for other, follow in self._follows.items()
         )
+
+    def _whole(self, partition: Any, follow: _Follow) -> bool:
+        if self._inputs[partition.topic].spec.role == "state":
+            return follow.passed(follow.barrier)
+        return not self.deciding or self._positions.shared_from(partition) >= follow.barrier
 
     def behind_rows(self) -> int:
         """Offsets still to be read before every barrier is reached."""
@@ -147,13 +152,21 @@ class StateLanes:
                 if messages.count:
                     read += messages.count
                     dead += self._take(lane, follow, messages)
-                follow.next_offset = max(follow.next_offset, messages.end_offset)
+                self._reached(partition, follow, messages.end_offset)
             finally:
                 messages.free()
             if follow.passed(follow.until):
                 finished.append(partition)
         self.leave(finished)
         return read, dead
+
+    def _reached(self, partition: Any, follow: _Follow, offset: int) -> None:
+        """Nothing of the partition before the offset is left to take; offsets have gaps, so its end counts too."""
+        follow.next_offset = max(follow.next_offset, offset)
+        taken = follow.next_offset if follow.until is None else min(follow.next_offset, follow.until)
+        self._positions.take_shared(partition, taken)
+        if follow.local:
+            self._positions.take_local(partition, taken)
 
     def _take(self, lane: Lane, follow: _Follow, messages: Messages) -> list[DeadRecord]:
         source = self._inputs[lane.topic]
@@ -171,9 +184,7 @@ class StateLanes:
         decoded = source.decoder.decode(self._payload[0, :n], self._payload[1, :n], source.columns, 0, n)
         good = np.flatnonzero(decoded.status[:wanted] == GOOD).astype(np.int32)
         self._apply(source, lane, follow, good)
-        follow.next_offset = messages.next_offset
-        taken = follow.next_offset if follow.until is None else min(follow.next_offset, follow.until)
-        self._positions[lane.key] = max(self._positions.get(lane.key, -1), taken)
+        self._reached(lane.key, follow, messages.next_offset)
         if source.spec.role == "decide":
             self.counts.rebuilt += wanted
             return []
@@ -183,24 +194,17 @@ class StateLanes:
         return [DeadRecord.copied(messages, reject, lane.topic) for reject in decoded.rejects]
 
     def _apply(self, source: _Input, lane: Lane, follow: _Follow, good: NDArray[np.int32]) -> None:
-        taken_up_to = self._positions.get(lane.key, -1)
-        offsets = self._offset[good]
-        new = int(np.searchsorted(offsets, taken_up_to))
-        for part, update_global in ((slice(0, new), False), (slice(new, len(good)), True)):
-            rows = good[part]
-            if not len(rows) or not (follow.local or update_global):
-                continue
-            applied = self._state.apply(
-                source.name,
-                source.columns,
-                rows,
-                np.full(len(rows), lane.partition, np.int32),
-                offsets[part],
-                slice_id=lane.partition,
-                update_local=follow.local,
-                update_global=update_global,
-                out64=None,
-                out32=None,
-            )
-            self.counts.late += applied.late
-            self.counts.disordered += applied.disordered
+        if not len(good):
+            return
+        applied = self._state.apply(
+            source.name,
+            source.columns,
+            good,
+            np.full(len(good), lane.partition, np.int32),
+            self._offset[good],
+            slice_id=lane.partition,
+            update_local=follow.local,
+            shared_from=self._positions.shared_from(lane.key),
+        )
+        self.counts.late += applied.late
+        self.counts.disordered += applied.disordered

@@ -78,6 +78,9 @@ def _resolve_folder(tables: dict[str, Any], source: Path) -> None:
     models = tables.get("models")
     if isinstance(models, dict) and isinstance(models.get("folder"), str):
         models["folder"] = str((source.parent / models["folder"]).absolute())
+    checkpoint = tables.get("checkpoint")
+    if isinstance(checkpoint, dict) and isinstance(url := checkpoint.get("url"), str) and url and "://" not in url:
+        checkpoint["url"] = str((source.parent / url).absolute())
 
 
 def _validated(layers: Layers) -> PipelineConfig:

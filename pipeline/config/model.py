@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from pipeline.config.kafka_section import KafkaSection
 from pipeline.config.sections import (
+    CheckpointSection,
     DecideSection,
     EngineSection,
     ModelsSection,
@@ -33,6 +34,7 @@ class PipelineConfig(Section):
     decide: DecideSection
     publish: PublishSection = PublishSection()
     engine: EngineSection = EngineSection()
+    checkpoint: CheckpointSection = CheckpointSection()
 
     @cached_property
     def catalog(self) -> Catalog:

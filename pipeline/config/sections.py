@@ -128,6 +128,23 @@ class PublishSection(Section):
     """The feature values, exact."""
 
 
+class CheckpointSection(Section):
+    """`[checkpoint]`: feature state that outlives its process."""
+
+    url: StrictStr = ""
+    """A folder (relative to the configuration file) or a URL that fsspec opens, shared by all processes of the group.
+    Unset: windows are rebuilt from what the topics hold."""
+    interval_ms: Annotated[Ms, Field(ge=100)] = 30_000
+    """How often each partition's windows are written: what is read again after a crash."""
+    keep: Annotated[StrictInt, Field(ge=1)] = 3
+    """How many checkpoints of each partition are kept."""
+    restore_s_max: Annotated[StrictInt, Field(ge=1)] = 600
+    """How long windows may take to be whole after an assignment, before the process gives up."""
+    on_lost: Literal["stop", "rebuild", "start-fresh"] = "stop"
+    """When records that are needed were deleted from their topic: `stop` says which; `rebuild` goes on with windows
+    from the oldest record kept; `start-fresh` with empty windows of the partition's own entities."""
+
+
 class EngineSection(Section):
     """`[engine]`: sizes and intervals; the defaults are measured ones."""
 

@@ -239,7 +239,7 @@ class LaneConsumer:
         return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
 
     def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
-        """The oldest offset kept and the end, asked of the broker."""
+        """The oldest offset kept and the end, asked of the broker; asked again while it moves a leader."""
         low, high = ffi.new("int64_t *"), ffi.new("int64_t *")
         topic, number, ask = partition.topic.encode(), partition.partition, lib.rd_kafka_query_watermark_offsets
         code = until_answered(lambda left_ms: ask(self._handle, topic, number, low, high, left_ms), timeout_ms)

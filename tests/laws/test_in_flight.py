@@ -276,7 +276,7 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
         wake=None,
         group=stages,
         intake=stages,
-        state_lanes=None,
+        state=None,
         batcher=batcher,
         scorer=stages,
         decider=stages,

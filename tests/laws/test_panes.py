@@ -10,7 +10,7 @@ from window_model import Event
 
 from features.backfill import backfill
 from features.catalog import Catalog
-from features.state import FeatureSet
+from features.state import BEYOND, FeatureSet
 
 LATENESS_MS, DELAY_MS = 6, 10
 LOCAL_WINDOWS = {
@@ -123,7 +123,7 @@ def asked(events: list, order: list) -> np.ndarray:
     answers(LOCAL, order, "customer", state=state)
     out, rows = np.full((len(events), len(LOCAL.names)), np.nan), np.arange(len(events), dtype=np.int32)
     columns = columns_of(LOCAL, events, "customer")
-    question = {"update_local": False, "update_global": False, "out64": out}
+    question = {"update_local": False, "shared_from": BEYOND, "out64": out}
     state.apply("events", columns, rows, np.zeros_like(rows), rows.astype(np.int64), **question)
     return out
 
@@ -165,6 +165,6 @@ def test_a_question_after_a_state_lane_took_the_events_has_the_same_bits(steps):
         rows = np.array([later for later in range(len(events)) if taken(events, later, row)], np.int32)
         state.apply("events", columns, rows, zeros[rows], offsets[rows], update_local=False)
         one = np.array([row], np.int32)
-        question = {"update_local": False, "update_global": False, "out64": out}
+        question = {"update_local": False, "shared_from": BEYOND, "out64": out}
         state.apply("events", columns, one, zeros[one], offsets[one], **question)
     assert out.tobytes() == expected.tobytes()

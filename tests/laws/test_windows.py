@@ -8,7 +8,7 @@ from window_model import Entity, Event
 from features.catalog import Catalog
 from features.columns import Columns
 from features.schema import NUMBER
-from features.state import FeatureSet
+from features.state import BEYOND, FeatureSet
 
 FIELDS = {
     "id": {"type": "id"},
@@ -193,7 +193,7 @@ def test_a_question_after_a_state_lane_took_the_events_has_the_same_bits(steps):
         rows = np.array(ahead, np.int32)
         state.apply("events", columns, rows, zeros[rows], offsets[rows], update_local=False)
         one = np.array([row], np.int32)
-        asked = {"update_local": False, "update_global": False, "out64": out}
+        asked = {"update_local": False, "shared_from": BEYOND, "out64": out}
         state.apply("events", columns, one, zeros[one], offsets[one], **asked)
     assert out.tobytes() == expected.tobytes()
 

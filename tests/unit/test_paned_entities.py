@@ -154,7 +154,7 @@ def test_a_key_costs_what_is_stated_however_many_events_it_has():
     features = FeatureSet(catalog(60, *windows, lateness="1h"))
     (stated,) = features.entities
     assert isinstance(stated, PanedPlan)
-    assert stated.ring_bytes_a_key == 8 * (3 + 61 * 3)
+    assert stated.ring_bytes_a_key == 8 * (4 + 61 * 3)
     state, columns = features.new_state(1 << 30), columns_of(features)
     for day in range(3):
         columns.value[1, :] = day * DAY_MS

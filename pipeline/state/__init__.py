@@ -1,0 +1,1 @@
+"""Feature state that outlives its process: checkpoints written beside the loop, and the way back from them."""
