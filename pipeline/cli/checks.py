@@ -60,6 +60,7 @@ def check_cluster(config: PipelineConfig) -> str:
     """Reach a broker and look for every topic. Raises KafkaError, or ConfigError naming the missing topics."""
     missing = missing_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)
     if missing:
-        text = f"{config.kafka.bootstrap} has no topic {', '.join(missing)}; make them with: headrace topics create"
+        said = f"{config.kafka.bootstrap} has no topic {', '.join(missing)} that it lets us see"
+        text = f"{said}; make what is missing with: headrace topics create"
         raise ConfigError("", [Problem("topics", text)])
     return f"{config.kafka.bootstrap} has all {len(config.topic_names)} topics"
