@@ -56,6 +56,19 @@ def check_kafka_settings(config: PipelineConfig) -> str:
     return "accepted"
 
 
+def check_checkpoints(config: PipelineConfig) -> str:
+    """Open the place for checkpoints. Raises ConfigError that says where it is and why it is none."""
+    from pipeline.state.store import CheckpointStore, StoreError
+
+    if not config.checkpoint.url:
+        return "none: windows are rebuilt from the topics"
+    try:
+        CheckpointStore(config.checkpoint.url, config.pipeline.name, config.kafka.common["group.id"], "check")
+    except StoreError as error:
+        raise ConfigError("", [Problem("checkpoint.url", str(error))]) from None
+    return config.checkpoint.url
+
+
 def check_cluster(config: PipelineConfig) -> str:
     """Reach a broker and look for every topic. Raises KafkaError, or ConfigError naming the missing topics."""
     missing = missing_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)

@@ -22,7 +22,7 @@ class StoreError(HeadraceError):
     """The place for checkpoints cannot be used: where it is, and why."""
 
     def __init__(self, url: str, error: Exception) -> None:
-        super().__init__(f"checkpoint.url {url!r}: {error}")
+        super().__init__(f"{url!r} cannot hold checkpoints: {error}")
 
 
 class CheckpointStore:

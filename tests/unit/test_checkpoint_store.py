@@ -90,11 +90,22 @@ def entry_fields(entry: PieceEntry) -> list[object]:
 
 
 def test_an_unknown_kind_of_place_is_named() -> None:
-    with pytest.raises(StoreError, match=r"checkpoint\.url 'nowhere://x'.*nowhere"):
+    with pytest.raises(StoreError, match=r"'nowhere://x' cannot hold checkpoints: .*nowhere"):
         opened("nowhere://x")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"checkpoint\.url '.*file/state'"):
+    with pytest.raises(StoreError, match=r"file/state' cannot hold checkpoints"):
         opened(str(tmp_path / "file" / "state"))
+
+
+def test_a_place_that_is_none_is_a_mistake_in_the_configuration() -> None:
+    from pipeline.cli.checks import check_checkpoints
+    from pipeline.config.load import load
+    from pipeline.config.problems import ConfigError
+
+    config = load("fraud", environ={}, assignments=["checkpoint.url=nowhere://x"]).config
+    with pytest.raises(ConfigError, match=r"checkpoint\.url: 'nowhere://x' cannot hold checkpoints"):
+        check_checkpoints(config)
+    assert "rebuilt" in check_checkpoints(load("fraud", environ={}, assignments=[]).config)
