@@ -110,6 +110,7 @@ class CheckpointStore:
 
     def publish(self, slice_name: str, name: str, manifest: Manifest, keep: int, needed: set[str]) -> None:
         """Write the manifest; then delete all but the last `keep` and what none of these and not `needed` names."""
+        self._fs.makedirs(f"{self._root}/{slice_name}", exist_ok=True)  # of no keys there is no data file
         target = f"{self._root}/{slice_name}/{name}{MANIFEST}"
         if self._local:
             with self._fs.open(f"{target}.part", "wb") as file:

@@ -48,6 +48,12 @@ def test_what_was_written_is_read_by_another_process(url: str) -> None:
     assert store.names("events-1") == []
 
 
+def test_a_slice_without_keys_has_a_checkpoint_too(url: str) -> None:
+    store = opened(url)
+    store.publish("events-0", "1-a", Manifest("events-0", [{"events/0": 0}], {}, [], {}), 2, set())
+    assert store.manifest("events-0", "1-a.manifest").pieces == []
+
+
 def test_the_last_ones_are_kept_with_the_files_they_name(url: str) -> None:
     store = opened(url)
     _, shared = written(store)
