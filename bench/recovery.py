@@ -110,7 +110,8 @@ def p99_ms(bootstrap: str, since_ms: int) -> tuple[float, int]:
         if record["to_ms"] > until_ms:
             break
         if record["from_ms"] >= since_ms:
-            total.add(Histogram.of(record["histograms"].get("total", {})))
+            sparse = record["histograms"].get("total", {})
+            total.add(Histogram.of({int(bucket): count for bucket, count in sparse.items()}))
             checkpoints += record["counts"].get("checkpoints", 0)
     reader.close()
     return total.quantile(0.99) / 1000, checkpoints
