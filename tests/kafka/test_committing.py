@@ -19,8 +19,8 @@ class Process:
         self.consumer = LaneConsumer({**settings, **QUICK, **group}, wake, 2)
         self.watermarks: Watermarks[TopicPartition] = Watermarks()
         committer = OffsetCommitter(self.consumer, self.watermarks, Commits(10), 20_000)
-        limits = GroupLimits(10**9, 20_000, "earliest")
-        self.group = Group(self.consumer, None, self.watermarks, committer, {}, limits)
+        limits = GroupLimits(10**9, 20_000, "earliest", "stop")
+        self.group = Group(self.consumer, None, self.watermarks, committer, limits)
         self.consumer.subscribe([topic])
 
     def turn(self) -> None:
