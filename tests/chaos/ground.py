@@ -1,5 +1,7 @@
 """Where a run takes place: a cluster, the input on it, the truth about it, and topics for each run's outcomes."""
 
+import copy
+import dataclasses
 import itertools
 import uuid
 from collections.abc import Callable
@@ -87,6 +89,13 @@ class Ground:
     def topics(self, name: str) -> list[str]:
         """A run's outcome topics."""
         return [f"{output}-{name}" for output in OUTPUTS]
+
+    def under(self, guarantee: str) -> "Ground":
+        """The same input and truth, for processes that promise something else."""
+        self.truth()
+        other = copy.copy(self)
+        other.how = dataclasses.replace(self.how, guarantee=guarantee)
+        return other
 
     def begin(self, what: str) -> str:
         """Topics for one more run, and a group that stands at the storm's beginning; returns the run's name."""

@@ -8,7 +8,7 @@ import pytest
 from pipeline.kafka.broker import java_problem
 from pipeline.kafka.jar_cluster import JarCluster
 from tests.chaos.events import Plan
-from tests.chaos.ground import Ground, How
+from tests.chaos.ground import AT_LEAST_ONCE, EXACTLY_ONCE, Ground, How
 from tests.chaos.runs import come_and_go, kill_brokers, kill_processes, share
 
 pytestmark = pytest.mark.kafka
@@ -16,6 +16,7 @@ needs_java = pytest.mark.skipif(java_problem() is not None, reason=str(java_prob
 FULL = Plan(events=2_000_000, history=400_000, customers=8_000, terminals=6_000)
 FAST_FAILOVER = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
 HOW = How()
+GUARANTEES = (AT_LEAST_ONCE, EXACTLY_ONCE)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +42,20 @@ def full_ground(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.slow
-def test_killed_processes_lose_nothing(ground: Ground) -> None:
-    report = kill_processes(ground, 5)
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_killed_processes_lose_nothing(ground: Ground, guarantee: str) -> None:
+    report = kill_processes(ground.under(guarantee), 5)
     assert report.verdict.decisions > 0.99 * ground.plan.events
     assert not report.surprises
+
+
+@pytest.mark.slow
+def test_killed_processes_lose_nothing_from_checkpoints(kafka_bootstrap: str, tmp_path: Path) -> None:
+    often = (f"checkpoint.url={tmp_path / 'checkpoints'}", "checkpoint.interval_ms=200")
+    made = Ground(kafka_bootstrap, Plan(), How(assignments=often), tmp_path)
+    made.send_storm()
+    assert not kill_processes(made, 4).surprises
+    assert list((tmp_path / "checkpoints").rglob("*.manifest")), "nothing was written: nothing was tested"
 
 
 @pytest.mark.slow
@@ -69,8 +80,9 @@ def test_brokers_that_die_in_turn_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_hundred_kills_lose_nothing(full_ground: Ground) -> None:
-    kill_processes(full_ground, 100)
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_a_hundred_kills_lose_nothing(full_ground: Ground, guarantee: str) -> None:
+    kill_processes(full_ground.under(guarantee), 100)
 
 
 @pytest.mark.soak
@@ -80,12 +92,14 @@ def test_two_processes_have_the_features_of_one_for_long(full_ground: Ground) ->
 
 
 @pytest.mark.soak
-def test_a_minute_of_coming_and_going_loses_nothing(kafka_bootstrap: str, tmp_path: Path) -> None:
-    come_and_go(Ground(kafka_bootstrap, FULL, HOW, tmp_path), 30)
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_a_minute_of_coming_and_going_loses_nothing(kafka_bootstrap: str, tmp_path: Path, guarantee: str) -> None:
+    come_and_go(Ground(kafka_bootstrap, FULL, How(guarantee), tmp_path), 30)
 
 
 @needs_java
 @pytest.mark.soak
-def test_brokers_that_die_in_turn_lose_nothing_under_full_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("guarantee", GUARANTEES)
+def test_brokers_that_die_in_turn_lose_nothing_under_full_load(tmp_path: Path, guarantee: str) -> None:
     with JarCluster(3) as cluster:
-        kill_brokers(Ground(cluster.bootstrap, FULL, HOW, tmp_path, replication=3), cluster)
+        kill_brokers(Ground(cluster.bootstrap, FULL, How(guarantee), tmp_path, replication=3), cluster)
