@@ -19,8 +19,8 @@ class Process:
         self.consumer = LaneConsumer({**settings, **QUICK, **group}, wake, 2)
         self.watermarks: Watermarks[TopicPartition] = Watermarks()
         committer = OffsetCommitter(self.consumer, self.watermarks, Commits(10), 20_000)
-        limits = GroupLimits(10**9, 20_000, "earliest")
-        self.group = Group(self.consumer, None, self.watermarks, committer, {}, limits)
+        limits = GroupLimits(10**9, 20_000, "earliest", "stop")
+        self.group = Group(self.consumer, None, self.watermarks, committer, limits)
         self.consumer.subscribe([topic])
 
     def turn(self) -> None:
@@ -33,11 +33,11 @@ def test_confirmed_offsets_are_known_by_every_way_they_are_committed(topic_of: T
     first, second = (TopicPartition(topic, number) for number in range(2))
     process = Process(settings, topic, wake)
     turn_until([process], lambda: len(process.group.owned) == 2, wake)
-    assert process.group.committed == {}
+    assert process.group.committed == {first: 0, second: 0}
     process.watermarks.open(first, 5, 0)
     process.group.commit(100)
-    assert process.group.committed == {}, "asked for is not confirmed"
-    turn_until([process], lambda: process.group.committed == {first: 5}, wake)
+    assert process.group.committed == {first: 0, second: 0}, "asked for is not confirmed"
+    turn_until([process], lambda: process.group.committed == {first: 5, second: 0}, wake)
     process.watermarks.open(second, 7, 0)
     process.group.commit(105)
     process.group.commit_finished()
