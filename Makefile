@@ -30,7 +30,7 @@ bench: $(DEV_DONE) ## every benchmark, results as JSON and PNG in bench/results
 	@set -e; for program in $(sort $(filter-out bench/__init__.py bench/_%,$(wildcard bench/*.py))); do \
 		echo "== $$program"; $(BIN)/python -m bench.$$(basename $$program .py); done
 
-soak: $(DEV_DONE) ## the full counts (a million fuzzed records, ...): long
+soak: $(DEV_DONE) ## the full counts (a million fuzzed records, a hundred kills, ...): an hour and more
 	$(BIN)/python -m pytest -m soak --timeout 3600
 
 kafka: $(RUN_DONE) ## a real broker on localhost:9092 from Maven jars, until Ctrl-C: needs Java 17 and Maven

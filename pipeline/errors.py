@@ -40,3 +40,13 @@ class FencedError(HeadraceError):
             f'committed. Give each process a kafka."group.instance.id" of its own; start this one again only if no '
             f"other has it."
         )
+
+
+class RefusedError(HeadraceError):
+    """A topic takes no outcomes, whatever they are: the process stops rather than bury one after the other."""
+
+    def __init__(self, topic: str, error: str) -> None:
+        super().__init__(
+            f"topic {topic!r} takes no outcomes: {error}. Nothing that was not delivered is committed: when the "
+            f"topic takes them again, start again."
+        )

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pipeline.clock import Instant
 from pipeline.decode import Reject
 from pipeline.delivery_time import DeliveryTime
-from pipeline.errors import UndeliverableError
+from pipeline.errors import RefusedError, UndeliverableError
 from pipeline.in_flight import InFlight
 from pipeline.intake import Rejected
-from pipeline.kafka.librdkafka import error_text
+from pipeline.kafka.librdkafka import OF_THE_RECORD, error_text
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord, headers_of
@@ -185,7 +185,12 @@ class Outlet:
             raise UndeliverableError(record.topic, record.partition, record.offset, error_text(code))
 
     def _bury(self, slot: int, code: int) -> None:
-        """A decision that can never be delivered becomes a dead letter that says so."""
+        """A decision that can never be delivered becomes a dead letter that says so.
+
+        Raises RefusedError where it is the topic that takes nothing: another time it may.
+        """
+        if code not in OF_THE_RECORD:
+            raise RefusedError(self._topics.decisions, error_text(code))
         self._rows.outcome[slot] = Outcome.DEAD_LETTER
         self.buried += 1
         reject = Reject(0, "undeliverable", f"its decision could not be delivered: {error_text(code)}")

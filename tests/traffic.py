@@ -20,8 +20,13 @@ from pipeline.wire.metrics import MetricsRecord
 READ_S_MAX = 60.0
 
 
-def configured(bootstrap: str, *assignments: str, suffix: str = "") -> PipelineConfig:
+def configured(bootstrap: str, *more: str, suffix: str = "") -> PipelineConfig:
     """The shipped fraud pipeline with patience enough for a slow machine, on topics of its own."""
+    return load("fraud", environ={}, assignments=assignments(bootstrap, *more, suffix=suffix)).config
+
+
+def assignments(bootstrap: str, *more: str, suffix: str = "") -> list[str]:
+    """The same, as a command line takes it."""
     names = ("decisions", "dead_letters", "metrics")
     topics = [f"topics.{name}={name.replace('_', '-')}{suffix}" for name in names]
     inputs = [f"inputs.{name}.topic={name}{suffix}" for name in ("transactions", "labels")]
@@ -34,7 +39,7 @@ def configured(bootstrap: str, *assignments: str, suffix: str = "") -> PipelineC
         "engine.drain_ms_max=10000",
         "engine.metrics_ms=100",
     ]
-    return load("fraud", environ={}, assignments=[*general, *topics, *inputs, *assignments]).config
+    return [*general, *topics, *inputs, *more]
 
 
 def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partitions: int | None = None) -> None:

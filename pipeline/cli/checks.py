@@ -56,10 +56,24 @@ def check_kafka_settings(config: PipelineConfig) -> str:
     return "accepted"
 
 
+def check_checkpoints(config: PipelineConfig) -> str:
+    """Open the place for checkpoints. Raises ConfigError that says where it is and why it is none."""
+    from pipeline.state.store import CheckpointStore, StoreError
+
+    if not config.checkpoint.url:
+        return "none: windows are rebuilt from the topics"
+    try:
+        CheckpointStore(config.checkpoint.url, config.pipeline.name, config.kafka.common["group.id"], "check")
+    except StoreError as error:
+        raise ConfigError("", [Problem("checkpoint.url", str(error))]) from None
+    return config.checkpoint.url
+
+
 def check_cluster(config: PipelineConfig) -> str:
     """Reach a broker and look for every topic. Raises KafkaError, or ConfigError naming the missing topics."""
     missing = missing_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)
     if missing:
-        text = f"{config.kafka.bootstrap} has no topic {', '.join(missing)}; make them with: headrace topics create"
+        said = f"{config.kafka.bootstrap} has no topic {', '.join(missing)} that it lets us see"
+        text = f"{said}; make what is missing with: headrace topics create"
         raise ConfigError("", [Problem("topics", text)])
     return f"{config.kafka.bootstrap} has all {len(config.topic_names)} topics"

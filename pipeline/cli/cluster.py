@@ -11,7 +11,7 @@ REACH_MS_MAX = 5_000
 
 def missing_topics(settings: Mapping[str, str], topics: Collection[str], timeout_ms: int) -> list[str]:
     """Which of the topics the cluster does not have. Raises KafkaError naming the address when none answers."""
-    known = _known_topics(_admin(settings), settings, timeout_ms)
+    known = _known_topics(*_admin(settings), settings, timeout_ms)
     return [topic for topic in topics if topic not in known]
 
 
@@ -22,8 +22,8 @@ def create_topics(
     from confluent_kafka import KafkaException
     from confluent_kafka.cimpl import NewTopic
 
-    admin = _admin(settings)
-    known = _known_topics(admin, settings, timeout_ms)
+    admin, errors = _admin(settings)
+    known = _known_topics(admin, errors, settings, timeout_ms)
     wanted = [NewTopic(topic, count, replication) for topic, count in partitions.items() if topic not in known]
     if not wanted:
         return []
@@ -36,14 +36,17 @@ def create_topics(
     return [topic.topic for topic in wanted]
 
 
-def _admin(settings: Mapping[str, str]) -> Any:
+def _admin(settings: Mapping[str, str]) -> tuple[Any, list[Any]]:
+    """A client, and the errors that it meets while it is polled."""
     from confluent_kafka.admin import AdminClient
 
+    errors: list[Any] = []
     # Its attempts are logged from a thread of librdkafka's; what came of them is ours to tell, once.
-    return AdminClient({**settings, "log_level": "0"})
+    merged: dict[str, Any] = {**settings, "log_level": "0", "error_cb": errors.append}
+    return AdminClient(merged), errors
 
 
-def _known_topics(admin: Any, settings: Mapping[str, str], timeout_ms: int) -> Collection[str]:
+def _known_topics(admin: Any, errors: list[Any], settings: Mapping[str, str], timeout_ms: int) -> Collection[str]:
     from confluent_kafka import KafkaException
 
     limit_ms = min(timeout_ms, REACH_MS_MAX)
@@ -51,6 +54,8 @@ def _known_topics(admin: Any, settings: Mapping[str, str], timeout_ms: int) -> C
         known: Collection[str] = admin.list_topics(timeout=limit_ms / 1000).topics
     except KafkaException as error:
         address = settings["bootstrap.servers"]
-        text = f"no broker answers at {address} within {limit_ms} ms"
+        admin.poll(0)
+        reasons = [error.str() for error in errors if error.name() != "_ALL_BROKERS_DOWN"]
+        text = f"no broker answers at {address} within {limit_ms} ms" + "".join(f": {why}" for why in reasons[:1])
         raise KafkaError(error.args[0].code(), text) from None
     return known

@@ -17,13 +17,20 @@ def config() -> None:
 @click.option("--broker/--no-broker", default=False, help="Also reach the cluster and look for the topics.")
 def check(name: str, assignments: tuple[str, ...], bootstrap: str | None, broker: bool) -> None:
     """Check the file, the features, the models, and with --broker the cluster; every mistake is named."""
-    from pipeline.cli.checks import check_cluster, check_features, check_kafka_settings, check_models
+    from pipeline.cli.checks import (
+        check_checkpoints,
+        check_cluster,
+        check_features,
+        check_kafka_settings,
+        check_models,
+    )
 
     loaded = load_config(name, assignments, bootstrap)
     for title, step in (
         ("features", check_features),
         ("models", check_models),
         ("Kafka settings", check_kafka_settings),
+        ("checkpoints", check_checkpoints),
         *((("cluster", check_cluster),) if broker else ()),
     ):
         click.echo(f"{title}: {step(loaded.config)}")

@@ -36,12 +36,13 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
 
 def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     """Run in this process; 0 when all that was read is delivered and committed."""
-    from pipeline.cli.checks import check_cluster, check_features
+    from pipeline.cli.checks import check_checkpoints, check_cluster, check_features
     from pipeline.service import run_pipeline
     from pipeline.telemetry.terminal import Terminal
 
     config = loaded.config
     check_features(config)
+    check_checkpoints(config)
     check_cluster(config)
     if view:
         with Terminal(config.pipeline.budget_ms) as terminal:

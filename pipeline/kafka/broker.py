@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import random
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -23,6 +25,8 @@ READY_S_MAX = 60.0
 STOP_S_MAX = 20.0
 FETCH_S_MAX = 600
 CLUSTER_ID = "aGVhZHJhY2UtbG9jYWwtMQ"
+PORTS = range(20_000, 32_000)
+"""Below those that systems give to outgoing connections: one of these would keep a broker from coming back."""
 _SETTINGS = """\
 process.roles=broker,controller
 node.id=1
@@ -56,11 +60,25 @@ def default_folder() -> Path:
     return Path(base) / "headrace" / f"kafka-{KAFKA_VERSION}"
 
 
+def free_ports(count: int) -> list[int]:
+    """Different ports of this machine that nobody listens on now."""
+    found: list[int] = []
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+            if len(found) == count:
+                return found
+    raise BrokerError(f"fewer than {count} ports between {PORTS.start} and {PORTS.stop} are free")
+
+
 def free_port() -> int:
     """A port of this machine that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def java_problem() -> str | None:
@@ -103,16 +121,29 @@ def ends_with_us() -> list[str]:
 class JarBroker:
     """One broker in KRaft mode on localhost; its data is deleted at the end unless a `data` folder is given.
 
-    It ends with the thread that started it, too (on Linux), but then its data stays.
+    It ends with the thread that started it, too (on Linux), but then its data stays. `settings` is what it is
+    configured with instead of our own, as text of a properties file; its port is `port` then.
     """
 
-    def __init__(self, *, port: int | None = None, data: Path | None = None, jars: Path | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        data: Path | None = None,
+        jars: Path | None = None,
+        settings: str | None = None,
+        format_arguments: Sequence[str] = (),
+        java_options: Sequence[str] = ("-Xmx1g",),
+    ) -> None:
         self._jars = jars or fetch_jars(default_folder())
         self.port = port or free_port()
         self._own = data is None
         self._data = data or Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
         self._data.mkdir(parents=True, exist_ok=True)
         self._settings = self._data / "server.properties"
+        self._given_settings = settings
+        self._format_arguments = tuple(format_arguments)
+        self._java_options = tuple(java_options)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -125,25 +156,40 @@ class JarBroker:
         """What the broker says."""
         return self._data / "broker.log"
 
+    @property
+    def pid(self) -> int | None:
+        """The Java process; None while there is none."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
     def start(self) -> None:
         """Format if new, start, wait until it serves. Raises BrokerError with the end of its log."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Format if new and start, without waiting."""
         if not self._settings.exists():
-            settings = _SETTINGS.format(port=self.port, controller_port=free_port(), logs=self._data / "logs")
+            settings = self._given_settings or _SETTINGS.format(
+                port=self.port, controller_port=free_port(), logs=self._data / "logs"
+            )
             self._settings.write_text(settings)
-            self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._settings))
+            made = ("-t", CLUSTER_ID, "-c", str(self._settings), *self._format_arguments)
+            self._java("kafka.tools.StorageTool", "format", *made)
+        java = ["java", *self._java_options, "-cp", f"{self._jars}/*", "kafka.Kafka", str(self._settings)]
         with self.log_file.open("wb") as log:
             self._process = subprocess.Popen(
-                [*ends_with_us(), "java", "-Xmx1g", "-cp", f"{self._jars}/*", "kafka.Kafka", str(self._settings)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+                [*ends_with_us(), *java], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
             )
+
+    def wait_until_ready(self) -> None:
+        """Wait until what was launched serves. Raises BrokerError with its errors, or the end of its log."""
         until_s = time.monotonic() + READY_S_MAX
         while "Kafka Server started" not in self.log_file.read_text(errors="replace"):
-            if self._process.poll() is not None or time.monotonic() > until_s:
-                tail = self.log_file.read_text(errors="replace")[-2000:]
+            if self._process is None or self._process.poll() is not None or time.monotonic() > until_s:
+                said = self.log_file.read_text(errors="replace")
+                errors = "\n".join(line for line in said.splitlines() if " ERROR " in line or "Exception" in line)
                 self.close()
-                raise BrokerError(f"the broker at {self.bootstrap} did not come up:\n{tail}")
+                raise BrokerError(f"the broker at {self.bootstrap} did not come up:\n{(errors or said)[-2000:]}")
             time.sleep(0.1)
 
     def _java(self, *arguments: str) -> None:

@@ -1,7 +1,6 @@
 """Reading in bulk: one queue a partition, and a control queue for what the group says."""
 
 import threading
-import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -12,12 +11,9 @@ from pipeline.kafka.librdkafka import (
     CONSUMER,
     DESTROY_NO_CONSUMER_CLOSE,
     ERR_ASSIGN_PARTITIONS,
-    ERR_LEADER_NOT_AVAILABLE,
     ERR_NO_OFFSET,
-    ERR_NOT_LEADER,
     ERR_PARTITION_EOF,
     ERR_TIMED_OUT,
-    ERR_UNKNOWN_PARTITION,
     EVENT_ERROR,
     EVENT_FETCH,
     EVENT_OFFSET_COMMIT,
@@ -28,6 +24,7 @@ from pipeline.kafka.librdkafka import (
     lib,
     new_handle,
 )
+from pipeline.kafka.transient import until_answered
 from pipeline.kafka.wake import RING, Wake
 
 __all__ = [
@@ -40,9 +37,6 @@ __all__ = [
     "Revoked",
     "TopicPartition",
 ]
-
-_MOVING = {ERR_UNKNOWN_PARTITION, ERR_LEADER_NOT_AVAILABLE, ERR_NOT_LEADER}
-_ASK_AGAIN_S = 0.05
 
 
 def list_of(partitions: Mapping[TopicPartition, int | None]) -> Any:
@@ -206,7 +200,8 @@ class LaneConsumer:
     def committed(self, partitions: Collection[TopicPartition], timeout_ms: int) -> dict[TopicPartition, int | None]:
         """The group's committed offsets, None where there is none."""
         listed = list_of(dict.fromkeys(partitions))
-        check(lib.rd_kafka_committed(self._handle, listed, timeout_ms), "ask for committed offsets")
+        code = until_answered(lambda left_ms: lib.rd_kafka_committed(self._handle, listed, left_ms), timeout_ms)
+        check(code, "ask for committed offsets")
         return {p: offset if offset >= 0 else None for p, offset, _ in _entries(listed)}
 
     def group_metadata(self) -> Any:
@@ -218,12 +213,8 @@ class LaneConsumer:
     def watermarks(self, partition: TopicPartition, timeout_ms: int) -> tuple[int, int]:
         """The oldest offset kept and the end, asked of the broker; asked again while it moves a leader."""
         low, high = ffi.new("int64_t *"), ffi.new("int64_t *")
-        until_s = time.monotonic() + timeout_ms / 1000
-        where = (partition.topic.encode(), partition.partition)
-        while (
-            code := lib.rd_kafka_query_watermark_offsets(self._handle, *where, low, high, timeout_ms)
-        ) in _MOVING and time.monotonic() < until_s:
-            time.sleep(_ASK_AGAIN_S)
+        topic, number, ask = partition.topic.encode(), partition.partition, lib.rd_kafka_query_watermark_offsets
+        code = until_answered(lambda left_ms: ask(self._handle, topic, number, low, high, left_ms), timeout_ms)
         check(code, f"ask for the offsets of {partition.topic}[{partition.partition}]")
         return int(low[0]), int(high[0])
 

@@ -22,7 +22,7 @@ class StoreError(HeadraceError):
     """The place for checkpoints cannot be used: where it is, and why."""
 
     def __init__(self, url: str, error: Exception) -> None:
-        super().__init__(f"checkpoint.url {url!r}: {error}")
+        super().__init__(f"{url!r} cannot hold checkpoints: {error}")
 
 
 class CheckpointStore:
@@ -110,6 +110,7 @@ class CheckpointStore:
 
     def publish(self, slice_name: str, name: str, manifest: Manifest, keep: int, needed: set[str]) -> None:
         """Write the manifest; then delete all but the last `keep` and what none of these and not `needed` names."""
+        self._fs.makedirs(f"{self._root}/{slice_name}", exist_ok=True)  # of no keys there is no data file
         target = f"{self._root}/{slice_name}/{name}{MANIFEST}"
         if self._local:
             with self._fs.open(f"{target}.part", "wb") as file:

@@ -48,6 +48,12 @@ def test_what_was_written_is_read_by_another_process(url: str) -> None:
     assert store.names("events-1") == []
 
 
+def test_a_slice_without_keys_has_a_checkpoint_too(url: str) -> None:
+    store = opened(url)
+    store.publish("events-0", "1-a", Manifest("events-0", [{"events/0": 0}], {}, [], {}), 2, set())
+    assert store.manifest("events-0", "1-a.manifest").pieces == []
+
+
 def test_the_last_ones_are_kept_with_the_files_they_name(url: str) -> None:
     store = opened(url)
     _, shared = written(store)
@@ -90,11 +96,22 @@ def entry_fields(entry: PieceEntry) -> list[object]:
 
 
 def test_an_unknown_kind_of_place_is_named() -> None:
-    with pytest.raises(StoreError, match=r"checkpoint\.url 'nowhere://x'.*nowhere"):
+    with pytest.raises(StoreError, match=r"'nowhere://x' cannot hold checkpoints: .*nowhere"):
         opened("nowhere://x")
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"checkpoint\.url '.*file/state'"):
+    with pytest.raises(StoreError, match=r"file/state' cannot hold checkpoints"):
         opened(str(tmp_path / "file" / "state"))
+
+
+def test_a_place_that_is_none_is_a_mistake_in_the_configuration() -> None:
+    from pipeline.cli.checks import check_checkpoints
+    from pipeline.config.load import load
+    from pipeline.config.problems import ConfigError
+
+    config = load("fraud", environ={}, assignments=["checkpoint.url=nowhere://x"]).config
+    with pytest.raises(ConfigError, match=r"checkpoint\.url: 'nowhere://x' cannot hold checkpoints"):
+        check_checkpoints(config)
+    assert "rebuilt" in check_checkpoints(load("fraud", environ={}, assignments=[]).config)
