@@ -146,17 +146,22 @@ class TransactionCommitter:
         if transactions.aborts != self._aborts:
             self._aborts = transactions.aborts
             self._policy.aborting(now_ns)
-        if transactions.spoilt is not None:
-            transactions.abort(transactions.spoilt)
-        elif not self._outlet.unsent and self._policy.due(transactions.rows, now_ns, urgent=urgent):
+        if transactions.spoilt is not None or self._policy.due(transactions.rows, now_ns, urgent=urgent):
+            self._end(now_ns)
+
+    def _end(self, now_ns: int) -> None:
+        """Begin to commit what is open, or to abort it where it must be."""
+        if self._transactions.spoilt is not None:
+            self._transactions.abort(self._transactions.spoilt)
+        elif self._transactions.rows and not self._outlet.unsent:
             self._policy.begun(now_ns)
             # As the group is now: of a generation that is over, the broker refuses all.
-            transactions.commit(self._consumer.group_metadata())
+            self._transactions.commit(self._consumer.group_metadata())
 
     def finish(self) -> None:
         """Commit what was handed over and wait."""
         self._wait()
-        self.commit(self._instant().mono_ns, urgent=True)
+        self._end(self._instant().mono_ns)
         self._wait()
 
     def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 
-from pipeline.kafka.librdkafka import ERR_MSG_SIZE_TOO_LARGE
+from pipeline.kafka.librdkafka import ERR_MSG_SIZE_TOO_LARGE, OF_THE_RECORD
 
-REFUSALS = frozenset({2, 4, ERR_MSG_SIZE_TOO_LARGE, 18, 29, 32, 43, 44, 87})
-"""The broker's word on a message that it will never take: INVALID_MSG, INVALID_MSG_SIZE, MSG_SIZE_TOO_LARGE,
-RECORD_LIST_TOO_LARGE, TOPIC_AUTHORIZATION_FAILED, INVALID_TIMESTAMP, UNSUPPORTED_FOR_MESSAGE_FORMAT,
-POLICY_VIOLATION, INVALID_RECORD. After any other error the same bytes are published again."""
+OF_THE_TOPIC = frozenset({29, 43, 44})
+"""A topic's word on whatever is sent to it: TOPIC_AUTHORIZATION_FAILED, UNSUPPORTED_FOR_MESSAGE_FORMAT,
+POLICY_VIOLATION."""
+NEVER_TAKEN = OF_THE_TOPIC | {31, 53}
+"""The same of a whole transaction, with CLUSTER_ and TRANSACTIONAL_ID_AUTHORIZATION_FAILED: the next fares no better.
+A right to the group that was lost is waited for, as with plain commits."""
+REFUSALS = OF_THE_RECORD | OF_THE_TOPIC
+"""After any other error of the broker the same bytes are published again."""
 
 
 def guilty(refused: Mapping[int, int], length_of: Mapping[int, int]) -> dict[int, int]:

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from pipeline.clock import Instant
 from pipeline.decode import Reject
 from pipeline.delivery_time import DeliveryTime
-from pipeline.errors import UndeliverableError
+from pipeline.errors import RefusedError, UndeliverableError
 from pipeline.hand_over import HandOver
 from pipeline.in_flight import Chunk, InFlight
 from pipeline.intake import Rejected
-from pipeline.kafka.librdkafka import ERR_FATAL, ERR_PURGE_QUEUE, ERR_STATE, error_text
+from pipeline.kafka.librdkafka import ERR_FATAL, ERR_PURGE_QUEUE, ERR_STATE, OF_THE_RECORD, error_text
 from pipeline.kafka.producer import ANY_PARTITION
 from pipeline.kafka.transactions import TransactionalProducer
 from pipeline.outlet import DEAD_LETTER_BIT, OutletTopics, slot_of
 from pipeline.plain_letters import PlainLetters
-from pipeline.refusals import REFUSALS, guilty
+from pipeline.refusals import NEVER_TAKEN, REFUSALS, guilty
 from pipeline.rows import Outcome, Rows
 from pipeline.transactions import Ended, Parcel, Transactions
 from pipeline.wire.dead_letter import DeadRecord, headers_of
@@ -192,7 +192,12 @@ class TransactionalOutlet:
         return code == 0
 
     def _bury(self, parcel: Parcel, slot: int, code: int) -> tuple[DeadRecord, int]:
-        """A decision that can never be delivered becomes a dead letter that says so."""
+        """A decision that can never be delivered becomes a dead letter that says so.
+
+        Raises RefusedError where it is the topic that takes nothing: another time it may.
+        """
+        if code not in OF_THE_RECORD:
+            raise RefusedError(self._topics.decisions, error_text(code))
         self._rows.outcome[slot] = Outcome.DEAD_LETTER
         self.buried += 1
         reject = Reject(0, "undeliverable", f"its decision could not be delivered: {error_text(code)}")
@@ -219,6 +224,8 @@ class TransactionalOutlet:
         if ended.error is None:
             self._committed(ended, now)
         else:
+            if ended.code in NEVER_TAKEN:
+                raise RefusedError(self._topics.decisions, ended.error)
             log.warning("a transaction was aborted, its outcomes are published again: %s", ended.error)
             self._aborted(ended)
 

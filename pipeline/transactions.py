@@ -61,11 +61,12 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A transaction that was committed, or aborted because of `error`."""
+    """A transaction that was committed, or aborted because of `error`, whose code is 0 where only we know it."""
 
     parcels: list[Parcel]
     offsets: Mapping[Any, int]
     error: str | None
+    code: int
     took_ns: int
 
 
@@ -128,13 +129,15 @@ class Transactions:
         try:
             self._producer.commit(offsets, group)
         except AbortNeededError as error:
-            return self._abort(parcels, str(error))
-        return Ended(parcels, offsets, None, time.monotonic_ns() - began_ns)
+            return self._abort(parcels, str(error), error.code)
+        return Ended(parcels, offsets, None, 0, time.monotonic_ns() - began_ns)
 
-    def _abort(self, parcels: list[Parcel], why: str) -> Ended:
+    def _abort(self, parcels: list[Parcel], why: str, code: int = 0) -> Ended:
         began_ns = time.monotonic_ns()
+        if code == 0 and (trouble := self._producer.trouble()) is not None:
+            why, code = str(trouble), trouble.code
         self._producer.abort()
-        return Ended(parcels, {}, why, time.monotonic_ns() - began_ns)
+        return Ended(parcels, {}, why, code, time.monotonic_ns() - began_ns)
 
     def ended(self) -> Ended | None:
         """The transaction that has ended, once. Raises what ends the process, FencedError above all."""

@@ -33,7 +33,11 @@ _FENCED = frozenset({ERR_FENCED, ERR_PRODUCER_FENCED, ERR_INVALID_PRODUCER_EPOCH
 
 
 class AbortNeededError(Exception):
-    """The open transaction cannot be committed; once it is aborted, a next one can."""
+    """The open transaction cannot be committed; once it is aborted, a next one can. `code` is the first error's."""
+
+    def __init__(self, code: int, text: str) -> None:
+        self.code = code
+        super().__init__(text)
 
 
 class TransactionalProducer(LaneProducer):
@@ -78,6 +82,16 @@ class TransactionalProducer(LaneProducer):
         )
         self._call(lambda: lib.rd_kafka_commit_transaction(self._handle, CALL_MS_MAX), "commit a transaction")
 
+    def trouble(self) -> AbortNeededError | None:
+        """Why the open transaction cannot be committed, by librdkafka's word; None when it knows of nothing."""
+        try:
+            self.begin()  # refused either way, since one is open: with its error where it has one
+        except AbortNeededError as error:
+            return error
+        except KafkaError:
+            return None
+        return None
+
     def abort(self) -> None:
         """Take back what was produced. Blocks until the cluster has it, however long."""
         self._call(lambda: lib.rd_kafka_abort_transaction(self._handle, CALL_MS_MAX), "abort a transaction")
@@ -93,7 +107,7 @@ class TransactionalProducer(LaneProducer):
             if fatal:
                 raise self.fatal(code, text)
             if abort:
-                raise AbortNeededError(text)
+                raise AbortNeededError(code, text)
             if not again or once:
                 raise KafkaError(code, text)
             if self._closing.wait(0.01):
