@@ -1,11 +1,51 @@
-"""How every kernel of the product is compiled: cached on disk, without the GIL, with IEEE arithmetic."""
+"""How every kernel of the product is compiled: cached on disk, without the GIL, with IEEE arithmetic.
 
-from collections.abc import Callable
+Numba takes a cached kernel for good as long as its own file is unchanged, although other files' kernels and constants
+are compiled into it. So the cache lies in a folder that is named after all of them: machine code of other sources is
+never found. The folder is beside this file, in `NUMBA_CACHE_DIR` where that is set, or in the user's cache.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
+_HERE = Path(__file__).parent
+_MARK = b"features.kernel"
+
+
+def sources(features: Path, others: Iterable[Path]) -> list[Path]:
+    """What machine code may depend on: all of `features`, and what declares kernels elsewhere."""
+    declaring = (path for folder in others for path in folder.rglob("*.py") if _MARK in path.read_bytes())
+    return sorted([*features.rglob("*.py"), *declaring])
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """The same for the same contents, whatever their dates."""
+    digest = hashlib.sha256()
+    for path in paths:
+        content = path.read_bytes()
+        digest.update(b"%s %d " % (path.name.encode(), len(content)) + content)
+    return digest.hexdigest()[:16]
+
+
+def cache_folder(given: str, beside: Path, own: Path) -> Path:
+    """Where the folder of machine code goes: the one given, the one beside the sources, or the user's own."""
+    if given:
+        return Path(given)
+    return beside if os.access(beside if beside.exists() else beside.parent, os.W_OK) else own
+
+
+_OWN = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+_OTHERS = [_HERE.parent / name for name in ("models", "pipeline") if (_HERE.parent / name).is_dir()]
+numba.config.CACHE_DIR = str(
+    cache_folder(numba.config.CACHE_DIR, _HERE / "__pycache__", _OWN)
+    / f"kernels-{fingerprint(sources(_HERE, _OTHERS))}"
+)
 
 
 def kernel(signature: str | list[str] | None = None, *, inline: bool = False) -> Callable[[F], F]:
