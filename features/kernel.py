@@ -42,9 +42,9 @@ def cache_folder(given: str, beside: Path, own: Path) -> Path:
 
 _OWN = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
 _OTHERS = [_HERE.parent / name for name in ("models", "pipeline") if (_HERE.parent / name).is_dir()]
-numba.config.CACHE_DIR = str(
-    cache_folder(numba.config.CACHE_DIR, _HERE / "__pycache__", _OWN)
-    / f"kernels-{fingerprint(sources(_HERE, _OTHERS))}"
+_settings: Any = numba.config
+_settings.CACHE_DIR = str(
+    cache_folder(_settings.CACHE_DIR, _HERE / "__pycache__", _OWN) / f"kernels-{fingerprint(sources(_HERE, _OTHERS))}"
 )
 
 

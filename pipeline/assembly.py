@@ -182,7 +182,10 @@ class Assembly:
         engine = self.config.engine
         reset = self.config.kafka.consumer_settings().get("auto.offset.reset", "earliest")
         drain_ns_max = engine.drain_ms_max * NS_PER_MS
-        limits = GroupLimits(drain_ns_max, engine.request_ms_max, reset, self.config.checkpoint.on_lost)
+        committed_ms_max = engine.request_ms_max + self.guarantee.held_back_ms_max
+        limits = GroupLimits(
+            drain_ns_max, engine.request_ms_max, reset, committed_ms_max, self.config.checkpoint.on_lost
+        )
         return Group(
             self.consumer,
             self.stage,

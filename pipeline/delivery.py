@@ -12,7 +12,7 @@ from pipeline.hand_over import CommitPolicy
 from pipeline.in_flight import InFlight
 from pipeline.kafka.consumer import LaneConsumer
 from pipeline.kafka.producer import LaneProducer
-from pipeline.kafka.transactions import TransactionalProducer
+from pipeline.kafka.transactions import TRANSACTIONAL_DEFAULTS, TransactionalProducer
 from pipeline.kafka.wake import Wake
 from pipeline.offsets import Commits
 from pipeline.outlet import Outlet, OutletTopics, Publisher
@@ -24,10 +24,14 @@ from pipeline.transactions import Ended, Transactions
 from pipeline.wire.decision import DecisionEncoder
 
 CLOSE_S_MAX = 3.0
+ABORT_CHECK_MS = 10_000
+"""How often a broker looks for transactions whose time is up (transaction.abort.timed.out.transaction.cleanup...)."""
 
 
 class AtLeastOnce:
     """Outcomes go out as they are decided; offsets follow when they are delivered."""
+
+    held_back_ms_max = 0
 
     def __init__(
         self,
@@ -70,6 +74,8 @@ class ExactlyOnce:
         self._wake = wake
         self._instant = instant
         kafka, engine = config.kafka, config.engine
+        timeout_ms = {**TRANSACTIONAL_DEFAULTS, **kafka.producer_settings()}["transaction.timeout.ms"]
+        self.held_back_ms_max = int(timeout_ms) + ABORT_CHECK_MS
         self._producer = TransactionalProducer(kafka.producer_settings(), kafka.transactional_id, wake)
         topics = _topics(config, self._producer)
         self._producer.take_over(engine.request_ms_max)

@@ -23,6 +23,9 @@ class GroupLimits:
     drain_ns_max: int
     request_ms_max: int
     reset: str  # "earliest" or "latest": where a partition without a committed offset begins
+    committed_ms_max: (
+        int  # as request_ms_max, for offsets that an open transaction of a process that died may hold back
+    )
     on_lost: OnLost  # what to do about a committed offset that the topic no longer holds
 
 
@@ -136,7 +139,7 @@ class Group:
 
     def _starts(self, partitions: Any) -> dict[Any, Bounds]:
         """Of each partition what its topic holds, and the offset where deciding begins."""
-        committed = self._consumer.committed(partitions, self._limits.request_ms_max)
+        committed = self._consumer.committed(partitions, self._limits.committed_ms_max)
         starts = {}
         for partition in partitions:
             low, high = self._consumer.watermarks(partition, self._limits.request_ms_max)

@@ -19,7 +19,7 @@ class Process:
         self.consumer = LaneConsumer({**settings, **QUICK, **group}, wake, 2)
         self.watermarks: Watermarks[TopicPartition] = Watermarks()
         committer = OffsetCommitter(self.consumer, self.watermarks, Commits(10), 20_000)
-        limits = GroupLimits(10**9, 20_000, "earliest", "stop")
+        limits = GroupLimits(10**9, 20_000, "earliest", 20_000, "stop")
         self.group = Group(self.consumer, None, self.watermarks, committer, limits)
         self.consumer.subscribe([topic])
 
