@@ -118,6 +118,19 @@ def test_a_restart_goes_on_from_a_checkpoint_with_the_same_features(place: Place
     same_features(place, config)
 
 
+def test_what_came_after_the_checkpoint_is_read_again(place: Place) -> None:
+    first_half(place)
+    quarters = HALF + QUARTER
+    place.send(HALF, quarters)
+    run(place.config("checkpoint.interval_ms=3600000"), quarters - HALF)
+    place.send(quarters, TABLE.num_rows)
+    config = place.config()
+    counts = run(config, TABLE.num_rows - quarters).totals.counts
+    assert counts["restored_keys"] == 60 + 40
+    assert counts["rebuilt"] == quarters - HALF
+    same_features(place, config)
+
+
 def damaged(place: Place, slice_name: str, kind: str) -> str:
     """Change a byte in the middle of the newest file of a kind; the newest manifest's name."""
     files = sorted(place.slice_folder(slice_name).glob(f"*.{kind}"))
