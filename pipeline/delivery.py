@@ -1,5 +1,6 @@
 """What a guarantee is made of: the outlet, and what commits. The one place where the two differ."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from pipeline.transactional_outlet import TransactionalOutlet
 from pipeline.transactions import Ended, Transactions
 from pipeline.wire.decision import DecisionEncoder
 
+log = logging.getLogger(__name__)
 CLOSE_S_MAX = 3.0
 ABORT_CHECK_MS = 10_000
 """How often a broker looks for transactions whose time is up (transaction.abort.timed.out.transaction.cleanup...)."""
@@ -79,6 +81,7 @@ class ExactlyOnce:
         self._producer = TransactionalProducer(kafka.producer_settings(), kafka.transactional_id, wake)
         topics = _topics(config, self._producer)
         self._producer.take_over(engine.request_ms_max)
+        log.info("transactional id %s taken over", kafka.transactional_id)
         courier: Courier[Ended] = Courier(wake)
         self._transactions = Transactions(self._producer, courier)
         self._outlet = TransactionalOutlet(

@@ -41,6 +41,7 @@ def run_pipeline(
     clock = SystemClock()
     assembly = Assembly(config, tiers, features, [on_meter] if on_meter else [], clock)
     try:
+        log.info("models are warm, group %s is being joined", config.kafka.common["group.id"])
         assembly.start()
         if on_ready is not None:
             on_ready()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-END_S_MAX = 30.0
+END_S_MAX = 60.0
 TOLD_LINES = 12
 
 
