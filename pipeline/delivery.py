@@ -13,7 +13,7 @@ from pipeline.hand_over import CommitPolicy
 from pipeline.in_flight import InFlight
 from pipeline.kafka.consumer import LaneConsumer
 from pipeline.kafka.producer import LaneProducer
-from pipeline.kafka.transactions import TRANSACTIONAL_DEFAULTS, TransactionalProducer
+from pipeline.kafka.transactions import TransactionalProducer
 from pipeline.kafka.wake import Wake
 from pipeline.offsets import Commits
 from pipeline.outlet import Outlet, OutletTopics, Publisher
@@ -76,9 +76,10 @@ class ExactlyOnce:
         self._wake = wake
         self._instant = instant
         kafka, engine = config.kafka, config.engine
-        timeout_ms = {**TRANSACTIONAL_DEFAULTS, **kafka.producer_settings()}["transaction.timeout.ms"]
-        self.held_back_ms_max = int(timeout_ms) + ABORT_CHECK_MS
-        self._producer = TransactionalProducer(kafka.producer_settings(), kafka.transactional_id, wake)
+        timeout_ms = kafka.transaction_timeout_ms
+        self.held_back_ms_max = timeout_ms + ABORT_CHECK_MS
+        settings = {**kafka.producer_settings(), "transaction.timeout.ms": str(timeout_ms)}
+        self._producer = TransactionalProducer(settings, kafka.transactional_id, wake)
         topics = _topics(config, self._producer)
         self._producer.take_over(engine.request_ms_max)
         log.info("transactional id %s taken over", kafka.transactional_id)

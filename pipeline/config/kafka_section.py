@@ -18,6 +18,8 @@ def _text(value: Any) -> str:
 
 Settings = dict[str, Annotated[str, BeforeValidator(_text)]]
 INSTANCE_ID = "group.instance.id"
+TRANSACTION_TIMEOUT = "transaction.timeout.ms"
+TRANSACTION_TIMEOUT_MS = 10_000
 REQUIRED = ("bootstrap.servers", "group.id")
 OURS = {
     "enable.auto.commit": "offsets are committed when outcomes are delivered, never by a timer",
@@ -72,6 +74,14 @@ class KafkaSection(Section):
         """What tells this process's transactions from all others': the group's name and its own in it."""
         return f"{self.common['group.id']}-{self.instance_id}"
 
+    @property
+    def transaction_timeout_ms(self) -> int:
+        """How long a transaction may be open: what a process that died left open holds others up for as long."""
+        given = self.producer_settings().get(TRANSACTION_TIMEOUT, str(TRANSACTION_TIMEOUT_MS))
+        if not given.isdigit():
+            raise ValueError(f'kafka: "{TRANSACTION_TIMEOUT}": found {given!r}, expected a whole number of ms')
+        return int(given)
+
     def consumer_settings(self) -> dict[str, str]:
         """What the consumer is made with."""
         return {**self.common, **self.consumer}
@@ -82,7 +92,7 @@ class KafkaSection(Section):
 
     def plain_producer_settings(self) -> dict[str, str]:
         """The same without what only transactions need."""
-        return {name: value for name, value in self.producer_settings().items() if name != "transaction.timeout.ms"}
+        return {name: value for name, value in self.producer_settings().items() if name != TRANSACTION_TIMEOUT}
 
     def admin_settings(self) -> dict[str, str]:
         """What admin requests and tools are made with: the settings for both clients, without the group's."""

@@ -101,3 +101,8 @@ class PipelineConfig(Section):
                 f"with exactly_once no decision is seen before its commit; expected {self.pipeline.budget_ms // 2} "
                 "at most, 20 is a good value"
             )
+        if 2 * self.engine.commit_ms > self.kafka.transaction_timeout_ms:
+            raise ValueError(
+                f"engine.commit_ms {self.engine.commit_ms} is more than half of kafka.producer.transaction.timeout.ms"
+                f" {self.kafka.transaction_timeout_ms}: the broker would end transactions before they are committed"
+            )

@@ -24,11 +24,9 @@ TRANSACTIONAL_DEFAULTS = {
     **{name: value for name, value in DEFAULTS.items() if name != "message.timeout.ms"},
     "retry.backoff.ms": "1",
     "delivery.report.only.error": "true",
-    "transaction.timeout.ms": "10000",
 }
 """A transaction's first request often comes while the one before is still being written: with librdkafka's own 100 ms
-of patience each commit takes as long. That all is delivered the commit says, so only failures are reported. What a
-process that died left open keeps readers, and the next owner of its partitions, waiting for the time-out."""
+of patience each commit takes as long. That all is delivered the commit says, so only failures are reported."""
 CALL_MS_MAX = 1_000
 """How long one call may block; it is made again for as long as librdkafka says that this helps."""
 _FENCED = frozenset({ERR_FENCED, ERR_PRODUCER_FENCED, ERR_INVALID_PRODUCER_EPOCH})

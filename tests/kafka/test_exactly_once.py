@@ -57,7 +57,7 @@ def test_a_process_killed_in_mid_transaction_leaves_nothing_and_its_successor_re
 ) -> None:
     config = prepared(kafka_bootstrap, topic_suffix)
     records = transaction_records(TABLE)
-    process = Process(config, topic_suffix, NEVER)
+    process = Process(config, topic_suffix, *NEVER)
     first_committed(kafka_bootstrap, config, records)
     assert process.end(signal.SIGKILL)[0] == -signal.SIGKILL
     before = sum(committed(kafka_bootstrap, config).values())
@@ -146,7 +146,7 @@ def test_a_process_whose_name_another_took_is_fenced_and_says_so(kafka_bootstrap
 
 
 def test_a_revoke_during_an_open_transaction_commits_it_first(kafka_bootstrap: str, topic_suffix: str) -> None:
-    config = prepared(kafka_bootstrap, topic_suffix, NEVER)
+    config = prepared(kafka_bootstrap, topic_suffix, *NEVER)
     records, topic = transaction_records(TABLE), config.catalog.decided.topic
     half = len(records) // 2
     stays = Running(config)

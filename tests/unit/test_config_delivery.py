@@ -46,6 +46,10 @@ def test_workers_get_a_name_each_wherever_the_name_was_given() -> None:
         ([*NAMED, "kafka.group.instance.id="], 'kafka: "group.instance.id" is missing'),
         ([*NAMED, "pipeline.mode=replay"], "a replay has none: expected at_least_once"),
         ([*NAMED, "engine.commit_ms=51"], "engine.commit_ms 51 is more than half of budget_ms 100"),
+        (
+            [*NAMED, "kafka.producer.transaction.timeout.ms=39"],
+            "engine.commit_ms 20 is more than half of kafka.producer.transaction.timeout.ms 39",
+        ),
         (["kafka.producer.transactional.id=mine"], '"transactional.id" cannot be set: it is made of "group.id"'),
         (["kafka.transactional.id=mine"], '"transactional.id" cannot be set'),
         (["delivery.guarantee=once"], "found 'once', but it should be 'at_least_once' or 'exactly_once'"),
