@@ -75,16 +75,10 @@ class CheckpointStore:
             for entry in entries:
                 if entry.file not in opened:
                     opened[entry.file] = self._fs.open(f"{self._root}/{slice_name}/{entry.file}", "rb")
-                file, size = opened[entry.file], entry.stored.size_bytes
-                file.seek(entry.at)
-                content = file.read(size)
-                if len(content) < size or zlib.crc32(content) != entry.crc32:
-                    found = f"{len(content)} of {size} bytes" if len(content) < size else "another checksum"
-                    raise DamagedError(
-                        f"{slice_name}/{name}", f"{entry.file} is damaged at {entry.at}: found {found}"
-                    )
-                words = np.frombuffer(content, np.int64, entry.words)
-                yield entry, words.copy(), np.frombuffer(content, np.uint8, offset=entry.words * 8).copy()
+                words, text = np.empty(entry.words, np.int64), np.empty(entry.text_bytes, np.uint8)
+                if why := _read(opened[entry.file], entry, words, text):
+                    raise DamagedError(f"{slice_name}/{name}", f"{entry.file} is damaged at {entry.at}: found {why}")
+                yield entry, words, text
         except OSError as error:
             raise DamagedError(f"{slice_name}/{name}", f"its data cannot be read: {error}") from None
         finally:
@@ -146,3 +140,14 @@ class CheckpointStore:
     def discard(self, slice_name: str, name: str) -> None:
         """Delete a data file that no manifest will name."""
         self._remove(slice_name, f"{name}{DATA}")
+
+
+def _read(file: Any, entry: PieceEntry, words: NDArray[np.int64], text: NDArray[np.uint8]) -> str:
+    """Fill both from the file; returns what is wrong with what was found, "" when nothing is."""
+    file.seek(entry.at)
+    crc32 = 0
+    for view in (words.data.cast("B"), text.data):
+        if len(view) and (found := file.readinto(view)) < len(view):
+            return f"{found} of {len(view)} bytes"
+        crc32 = zlib.crc32(view, crc32)
+    return "" if crc32 == entry.crc32 else "another checksum"
