@@ -97,7 +97,7 @@ def plot(found: dict[str, Any]) -> None:
         right.text(place, max(heights), label, ha="center", va="bottom")
     right.set_xticks([])
     right.set_ylabel("ms from due to read")
-    right.set_title(f"half load, a commit every {LATENCY_COMMIT_MS} ms, committed records")
+    right.set_title(f"half load, a commit every {LATENCY_COMMIT_MS} ms")
     figure.tight_layout()
     figure.savefig(RESULTS / "delivery.png", dpi=110)
 
