@@ -140,14 +140,14 @@ class Checkpointer:
                 self.counts.written += 1
                 self.counts.bytes += job.size_bytes
             else:
-                known.known = export.stored()
+                known.known = export.stored
 
     def _publish(self) -> None:
         for export in self._written:
             job = export.job
             if job.safe and not job.asked and export.committed(self._committed):
                 job.asked = True
-                self._writer.publish(job, export.manifest(self._signatures), set(export.stored().sizes))
+                self._writer.publish(job, export.manifest(self._signatures), set(export.stored.sizes))
 
     def _give_up(self, export: Export) -> None:
         self._written.remove(export)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from features.signature import Signature
 from features.state import WindowState
@@ -98,6 +99,7 @@ class Export:
             return True
         return committed.get(self.partition, -1) >= self._cuts[-1][partition_name(self.partition)]
 
+    @cached_property
     def stored(self) -> Known:
         """What the next checkpoint of the slice may keep; asked when the job is `safe`."""
         known = Known(cut=self._cuts[-1])
@@ -119,4 +121,4 @@ class Export:
             sizes = (piece.first, piece.keys, piece.words, piece.text_bytes)
             entries.append(PieceEntry(part.entity, *sizes, stored.file, stored.at, stored.crc32, part.cut))
         named = {name: signatures[name] for name in self._entities}
-        return Manifest(self.job.slice_name, self._cuts, named, entries, self.stored().sizes)
+        return Manifest(self.job.slice_name, self._cuts, named, entries, self.stored.sizes)
