@@ -171,10 +171,9 @@ class StateStage:
     def _slice_restored(self, partition: TopicPartition, restore: Restore) -> None:
         bounds, name = self._starts[partition], partition_name(partition)
         assert bounds.committed is not None
-        lowest = restore.lowest.get(name, bounds.committed if self._policy.on_lost == "start-fresh" else bounds.low)
-        if not restore.whole and self._policy.on_lost != "start-fresh":
-            lowest = bounds.low
-        self._positions.local[partition] = lowest
+        fresh = self._policy.on_lost == "start-fresh"
+        floor = bounds.committed if fresh else bounds.low
+        self._positions.local[partition] = restore.lowest.get(name, floor) if restore.whole or fresh else floor
         if self._shared_whole:
             self._rebuild(partition)
 
