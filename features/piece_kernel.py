@@ -129,6 +129,24 @@ def write_entries(
 
 
 @kernel()
+def _add_key(
+    words: Any, in_text: Any, cursor: Any, table: Any, keys: Any, lengths: Any, text: Any, key_meta: Any
+) -> Any:
+    """The index that the key at the cursor gets, FULL when there is no room for it."""
+    length = words[cursor[NEXT_WORD] + 1]
+    value = words[cursor[NEXT_WORD]] if length == _NUMBER else in_text.ctypes.data + cursor[NEXT_BYTE]
+    return find_key(value, length, True, table, keys, lengths, text, key_meta)
+
+
+@kernel()
+def _go_on(words: Any, cursor: Any, next_word: int) -> None:
+    """The key at the cursor is in: the next one begins at `next_word`."""
+    cursor[NEXT_KEY] += 1
+    cursor[NEXT_BYTE] += max(words[cursor[NEXT_WORD] + 1], 0)
+    cursor[NEXT_WORD] = next_word
+
+
+@kernel()
 def _read_entries(words: Any, at: int, live: int, entry_words: int, key: int, arena: int, meta: int) -> bool:
     store_word(key, CLASS, -1)
     if live:
@@ -187,10 +205,8 @@ def read_entries(
     entry_words, fields = plan[0], plan[1]
     counts[STOPPED_AT] = DONE
     while cursor[NEXT_KEY] < count:
-        at, text_at = cursor[NEXT_WORD], cursor[NEXT_BYTE]
-        length = words[at + 1]
-        value = words[at] if length == _NUMBER else in_text.ctypes.data + text_at
-        index = find_key(value, length, True, table, keys, lengths, text, key_meta)
+        at = cursor[NEXT_WORD]
+        index = _add_key(words, in_text, cursor, table, keys, lengths, text, key_meta)
         if index == FULL:
             counts[STOPPED_AT] = 0
             return
@@ -208,9 +224,7 @@ def read_entries(
         store_word(key, NEWEST, words[at + 2])
         for field in range(fields):
             store_word(key, TOTALS + field, words[at + HEADER_WORDS + field])
-        cursor[NEXT_KEY] += 1
-        cursor[NEXT_WORD] = entries + live * entry_words + 2 * live_labels
-        cursor[NEXT_BYTE] = text_at + max(length, 0)
+        _go_on(words, cursor, entries + live * entry_words + 2 * live_labels)
 
 
 @kernel("int64(int64, int64, int64, int64, int64[::1], int32[::1], uint8[::1], int64[::1], uint8[::1], int64[::1])")
@@ -268,10 +282,8 @@ def read_blocks(
     ring = Ring(plan[0], plan[1], plan[2], plan[3], plan[4], plan[5])
     counts[STOPPED_AT] = DONE
     while cursor[NEXT_KEY] < count:
-        at, text_at = cursor[NEXT_WORD], cursor[NEXT_BYTE]
-        length = words[at + 1]
-        value = words[at] if length == _NUMBER else in_text.ctypes.data + text_at
-        index = find_key(value, length, True, table, keys, lengths, text, key_meta)
+        at = cursor[NEXT_WORD]
+        index = _add_key(words, in_text, cursor, table, keys, lengths, text, key_meta)
         if index == FULL:
             counts[STOPPED_AT] = 0
             return
@@ -280,6 +292,4 @@ def read_blocks(
             counts[STOPPED_AT], counts[OUT_OF_MEMORY] = 0, 1
             return
         copy_bytes(block, words.ctypes.data + (at + KEY_WORDS) * 8, ring.block_words * 8)
-        cursor[NEXT_KEY] += 1
-        cursor[NEXT_WORD] = at + KEY_WORDS + ring.block_words
-        cursor[NEXT_BYTE] = text_at + max(length, 0)
+        _go_on(words, cursor, at + KEY_WORDS + ring.block_words)
