@@ -1,0 +1,170 @@
+"""Outcome state: what is known of an entity only because its rows were scored. It advances for scored rows alone.
+
+So it lies outside the law that features are the same live, replayed and restored: rows that expired, or whose pixels
+could not be read, leave no trace in it, and scores come in the order in which batches end.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.columns import Columns
+from features.entity_kernel import DONE
+from features.keyed_state import KeyedState, Piece
+from features.memory_bound import MemoryBound
+from features.outcome_kernel import (
+    AT_LEAST,
+    COLUMN,
+    DRIFT,
+    FIELD,
+    FIRST_WORD,
+    HALF_LIFE_MS,
+    OF_SCORE,
+    OP,
+    RATE_ROWS,
+    RATE_SPAN,
+    SIZE,
+    WIDTH_MS,
+    WORD,
+    apply_outcomes,
+    words_of,
+)
+from features.outcome_spec import SCORE, OutcomeFeature, OutcomeSpec
+from features.paned_kernel import Ring
+from features.piece_kernel import any_block_touched, read_blocks, write_blocks
+from features.schema import Schema
+
+PANES = 60
+"""Of a span: the window ends with the row and begins up to a 60th of its length late."""
+
+
+@dataclass(frozen=True)
+class OutcomePlan:
+    """One declaration as the tables that the kernel reads; `names` in the order of their columns."""
+
+    name: str
+    key_column: int
+    keys_expected: int
+    names: tuple[str, ...]
+    features: NDArray[np.int64]
+    parameters: NDArray[np.float64]
+    block_words: int
+
+
+def plan_outcomes(
+    name: str, spec: OutcomeSpec, schema: Schema, columns: Mapping[str, int], fields: Sequence[str]
+) -> OutcomePlan:
+    """Tables for one declaration of a checked configuration.
+
+    `columns`: where the feature rows keep each measure and each of this plan's features; `fields`: those of them that
+    may be watched beside the score. Raises ValueError that names the feature, what it asks for and what there is.
+    """
+    table = np.zeros((len(spec.features), COLUMN + 1), np.int64)
+    parameters = np.zeros((len(spec.features), HALF_LIFE_MS + 1))
+    word = FIRST_WORD
+    for row, (feature, declared) in enumerate(spec.features.items()):
+        if declared.field not in (SCORE, *fields):
+            raise ValueError(
+                f"outcome_state.{name}.features.{feature}.field: {declared.field!r} is not known of a scored row; "
+                f"known are {', '.join((SCORE, *fields))}"
+            )
+        op, size, width_ms = _shape(declared)
+        field = OF_SCORE if declared.field == SCORE else columns[declared.field]
+        cells = (
+            (OP, op),
+            (WORD, word),
+            (SIZE, size),
+            (WIDTH_MS, width_ms),
+            (FIELD, field),
+            (COLUMN, columns[feature]),
+        )
+        for column, cell in cells:
+            table[row, column] = cell
+        parameters[row, AT_LEAST] = np.inf if declared.at_least is None else declared.at_least
+        parameters[row, HALF_LIFE_MS] = declared.half_life or 1
+        word += words_of(op, size)
+    key_column = schema.index(spec.key)
+    return OutcomePlan(name, key_column, spec.keys_expected, tuple(spec.features), table, parameters, word)
+
+
+def _shape(declared: OutcomeFeature) -> tuple[int, int, int]:
+    """What it is, its rows or panes, and how long a pane is."""
+    if declared.aggregate == "drift":
+        return DRIFT, declared.rows or 1, 0
+    if declared.rows is not None:
+        return RATE_ROWS, declared.rows, 0
+    return RATE_SPAN, PANES, max(1, -(-(declared.span or 1) // PANES))
+
+
+class OutcomeState(KeyedState):
+    """What one declaration keeps of one partition's keys. As a paned entity's, a key's memory is of one size.
+
+    All of it is taken from `bound`; raises StateFullError when that has no room for the first table.
+    """
+
+    def __init__(self, plan: OutcomePlan, bound: MemoryBound) -> None:
+        super().__init__(plan.name, plan.key_column, plan.keys_expected, 0, bound)
+        self.plan = plan
+
+    def advance(
+        self,
+        columns: Columns,
+        rows: NDArray[np.int32],
+        partition: NDArray[np.int32],
+        offset: NDArray[np.int64],
+        event_time_ms: NDArray[np.int64],
+        score: NDArray[np.float32],
+        features64: NDArray[np.float64],
+    ) -> None:
+        """Take scored rows of one partition in, in the order of their offsets, and write what they say.
+
+        `partition` and `offset` have a cell for each of `rows`; the other arrays are indexed by row. Rows that a
+        checkpoint's keys have taken already are only asked for. Raises StateFullError when the bound is reached.
+        """
+        seen = self.seen(columns, rows, partition, offset)
+        update = np.ones(len(rows), np.bool_) if seen is None else ~seen
+        first = 0
+        while first != DONE:
+            addresses = (self._arena.address, self._arena.meta_address, self.plan.block_words)
+            apply_outcomes(
+                columns.value,
+                columns.length,
+                rows,
+                update,
+                np.array([self.plan.key_column, first, *addresses], np.int64),
+                self._keys.table,
+                self._keys.keys,
+                self._keys.lengths,
+                self._keys.text,
+                self._keys.meta,
+                self.plan.features,
+                self.plan.parameters,
+                event_time_ms,
+                score,
+                features64,
+                self._counts,
+            )
+            first = self._grown(self._arena)
+
+    def changed(self, first: int, stop: int) -> bool:
+        """Whether any of the keys [first, stop) has changed since `write_piece` wrote it."""
+        return bool(any_block_touched(self._arena.address, self.plan.block_words, first, stop))
+
+    def write_piece(self, first: int, stop: int, words: NDArray[np.int64], text: NDArray[np.uint8]) -> Piece:
+        """As EntityState's."""
+        used = np.zeros(2, np.int64)
+        table = (self._keys.keys, self._keys.lengths, self._keys.text)
+        keys = write_blocks(first, stop, self._arena.address, self.plan.block_words, *table, words, text, used)
+        return Piece(first, int(keys), int(used[0]), int(used[1]))
+
+    def read_piece(self, words: NDArray[np.int64], text: NDArray[np.uint8], keys: int) -> None:
+        """As EntityState's."""
+        cursor, ring = np.zeros(3, np.int64), np.array(Ring(0, 0, 0, 0, FIRST_WORD, self.plan.block_words), np.int64)
+        while True:
+            arena = (self._arena.address, self._arena.meta_address)
+            table = (self._keys.table, self._keys.keys, self._keys.lengths, self._keys.text, self._keys.meta)
+            read_blocks(words, text, keys, ring, *arena, *table, cursor, self._counts)
+            if self._grown(self._arena) == DONE:
+                return
