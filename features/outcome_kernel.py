@@ -27,7 +27,8 @@ _COUNT, _NEXT, _HITS, _BITS = range(4)
 _PANE, _PANES = range(2)
 _ROWS, _LAST_MS, _RECENT, _USUAL = range(4)
 _HITS_BITS = 32
-_LOW = (1 << _HITS_BITS) - 1
+_ONE_ROW = 1 << _HITS_BITS
+_LOW = _ONE_ROW - 1
 
 
 def words_of(op: int, size: int) -> int:
@@ -37,7 +38,7 @@ def words_of(op: int, size: int) -> int:
 
 @kernel()
 def _store_float(block: int, word: int, number: float) -> None:
-    store_word(block, word, np.int64(np.float64(number).view(np.int64)))
+    store_word(block, word, int(np.float64(number).view(np.int64)))
 
 
 @kernel()
@@ -46,7 +47,7 @@ def _rate_of_rows(block: int, word: int, rows: int, hit: int, update: bool) -> A
     count, hits = load_word(block, word + _COUNT), load_word(block, word + _HITS)
     if update:
         place = load_word(block, word + _NEXT)
-        bits, bit = word + _BITS + place // 64, np.int64(1) << np.int64(place % 64)
+        bits, bit = word + _BITS + place // 64, int(np.int64(1) << np.int64(place % 64))
         held = load_word(block, bits)
         if count == rows:
             hits -= 1 if held & bit else 0
@@ -72,7 +73,7 @@ def _rate_of_span(block: int, word: int, panes: int, width_ms: int, time_ms: int
         newest = pane
     if update and pane > newest - panes:
         at = first + pane % panes
-        store_word(block, at, load_word(block, at) + (np.int64(1) << np.int64(_HITS_BITS)) + hit)
+        store_word(block, at, load_word(block, at) + _ONE_ROW + hit)
     rows = hits = 0
     for index in range(panes):
         held = load_word(block, first + index)
