@@ -7,9 +7,9 @@ import numpy as np
 from features.kernel import kernel
 from features.labels import count_labels
 from features.memory import load_float, load_word
-from features.windows import SEGMENT, TAIL, TOTALS
+from features.windows import NEWEST, SEGMENT, TAIL, TOTALS
 
-COUNT, SUM, MEAN, MIN, MAX, STD, EWMA, TIME_SINCE_LAST, RISK = range(9)
+COUNT, SUM, MEAN, MIN, MAX, STD, EWMA, TIME_SINCE_LAST, RISK, DELTA, BEHIND = range(11)
 OP, FIELD, FROM_AGE, TO_AGE, COLUMN, HALF_LIFE = range(6)
 "The columns of a window's row in the table of windows; ages are indices into the entity's `ages_ms`."
 
@@ -105,9 +105,10 @@ def answer_windows(
 
     Entries below the place `floor`, and labels of events up to `floor_ms`, are no longer kept and do not count,
     whether or not their memory was taken back yet. A risk is a share: hits beyond the window's events (labels of
-    events that never came) do not count.
+    events that never came) do not count. `delta` is the window's last value less the one before it; `behind` is how
+    far the newest event taken in so far is ahead, which the order of arrival decides.
 
-    Nothing in the window: counts, sums, means, spreads, extremes and risk are 0, `time_since_last` is -1.
+    Nothing in the window: counts, sums, means, spreads, extremes, deltas and risk are 0, `time_since_last` is -1.
     """
     for window in range(len(windows)):
         op, field = windows[window, OP], windows[window, FIELD]
@@ -119,10 +120,16 @@ def answer_windows(
             answer, last = -1.0, 1 if ages_ms[windows[window, TO_AGE]] > 0 else 2
             if count >= last:
                 answer = (time_ms - load_word(arena, load_word(key, SEGMENT) + (high - last) * words)) / 1000.0
+        elif op == BEHIND:
+            answer = (load_word(key, NEWEST) - time_ms) / 1000.0
         elif count <= 0:
             answer = 0.0
         elif op == COUNT:
             answer = float(count)
+        elif op == DELTA:
+            if count > 1:
+                answer = _value(arena, key, words, field, high - 1, exact[field], scales[field])
+                answer -= _value(arena, key, words, field, high - 2, exact[field], scales[field])
         elif op == RISK:
             after_ms = max(time_ms - ages_ms[windows[window, FROM_AGE]], floor_ms)
             until_ms = time_ms - ages_ms[windows[window, TO_AGE]]

@@ -24,9 +24,19 @@ class Aggregate(StrEnum):
     EWMA = "ewma"
     TIME_SINCE_LAST = "time_since_last"
     RISK = "risk"
+    DELTA = "delta"
+    BEHIND = "behind"
 
 
-NEEDS_FIELD = {Aggregate.SUM, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX, Aggregate.STD, Aggregate.EWMA}
+NEEDS_FIELD = {
+    Aggregate.SUM,
+    Aggregate.MEAN,
+    Aggregate.MIN,
+    Aggregate.MAX,
+    Aggregate.STD,
+    Aggregate.EWMA,
+    Aggregate.DELTA,
+}
 _NUMERIC = ("int", "float", "decimal")
 PANED = (Aggregate.COUNT, Aggregate.SUM, Aggregate.MEAN, Aggregate.MIN, Aggregate.MAX)
 _NOT_PANED = {
@@ -34,6 +44,8 @@ _NOT_PANED = {
     Aggregate.EWMA: "it weighs each event by the event's own age",
     Aggregate.TIME_SINCE_LAST: "it asks for the time of one event, which a pane does not keep",
     Aggregate.RISK: "the last label of an event wins, so labels are kept by event and at no fixed cost",
+    Aggregate.DELTA: "it asks for single events, which a pane does not keep",
+    Aggregate.BEHIND: "it asks for the order of arrival, which panes forget",
 }
 """Why an aggregate cannot be told from panes."""
 
@@ -196,6 +208,11 @@ class Catalog(_Declared):
             self._check_paned(where, feature)
         if feature.aggregate == Aggregate.RISK and entity.labels is None:
             raise ValueError(f'{where}: aggregate "risk" needs `labels` on entity {feature.entity!r}')
+        if feature.aggregate == Aggregate.BEHIND and entity.order != "arrival":
+            raise ValueError(
+                f'{where}: aggregate "behind" tells how events arrive, found order = "event" on entity '
+                f'{feature.entity!r}, expected order = "arrival"'
+            )
         if entity.key != self.decided.key and not feature.delay and entity.order != "arrival":
             raise ValueError(
                 f"{where}: entity {feature.entity!r} is not the topic's key, so other partitions feed it and a "

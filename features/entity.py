@@ -32,6 +32,7 @@ _ORDER_FREE = {
     Aggregate.MIN,
     Aggregate.MAX,
     Aggregate.TIME_SINCE_LAST,
+    Aggregate.BEHIND,
 }
 _NO_OUT = np.empty((0, 0))
 

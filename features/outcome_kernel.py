@@ -22,7 +22,7 @@ OP, WORD, SIZE, WIDTH_MS, FIELD, COLUMN = range(6)
 AT_LEAST, HALF_LIFE_MS = 0, 1
 "The columns of its parameters."
 OF_SCORE = -1
-"""In place of a field's column: the row's score."""
+"""In place of a measure's column: the row's score."""
 _COUNT, _NEXT, _HITS, _BITS = range(4)
 _PANE, _PANES = range(2)
 _ROWS, _LAST_MS, _RECENT, _USUAL = range(4)
@@ -118,14 +118,16 @@ def _answer(block: int, feature: Any, parameters: Any, time_ms: int, number: flo
 # fmt: off
 @kernel(
     "void(int64[:, ::1], int32[:, ::1], int32[::1], boolean[::1], int64[::1], int32[::1], int64[::1], int32[::1],"
-    " uint8[::1], int64[::1], int64[:, ::1], float64[:, ::1], int64[::1], float32[::1], float64[:, ::1], int64[::1])"
+    " uint8[::1], int64[::1], int64[:, ::1], float64[:, ::1], int64[::1], float32[::1], float64[:, ::1],"
+    " float64[:, ::1], int64[::1])"
 )
 def apply_outcomes(
     value: Any, length: Any, rows: Any, update: Any, plan: Any, table: Any, keys: Any, lengths: Any, text: Any,
-    key_meta: Any, features: Any, parameters: Any, event_time_ms: Any, score: Any, features64: Any, counts: Any,
+    key_meta: Any, features: Any, parameters: Any, event_time_ms: Any, score: Any, measures: Any, out: Any,
+    counts: Any,
 ) -> None:
     # fmt: on
-    """Take scored rows in, in the order of `rows`, and write each feature to features64[row, its column].
+    """Take scored rows in, in the order of `rows`, and write each feature to out[row, its column].
 
     plan: [key column, first row, the address of the arena and of its meta, words of a block]. `update` has a cell for
     each of `rows`: False where it is in the state already and only asked for. counts: as `apply_paned_events`.
@@ -142,9 +144,9 @@ def apply_outcomes(
         time_ms = event_time_ms[row]
         for feature in range(len(features)):
             field = features[feature, FIELD]
-            number = np.float64(score[row]) if field == OF_SCORE else features64[row, field]
+            number = np.float64(score[row]) if field == OF_SCORE else measures[row, field]
             told = _answer(block, features[feature], parameters[feature], time_ms, number, update[index])
-            features64[row, features[feature, COLUMN]] = told
+            out[row, features[feature, COLUMN]] = told
         if update[index]:
             store_word(block, NEWEST, max(load_word(block, NEWEST), time_ms))
             store_word(block, TOUCHED, 1)

@@ -4,7 +4,7 @@ So it lies outside the law that features are the same live, replayed and restore
 could not be read, leave no trace in it, and scores come in the order in which batches end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,31 +54,31 @@ class OutcomePlan:
 
 
 def plan_outcomes(
-    name: str, spec: OutcomeSpec, schema: Schema, columns: Mapping[str, int], fields: Sequence[str]
+    name: str, spec: OutcomeSpec, schema: Schema, measures: Sequence[str], first_column: int = 0
 ) -> OutcomePlan:
     """Tables for one declaration of a checked configuration.
 
-    `columns`: where the feature rows keep each measure and each of this plan's features; `fields`: those of them that
-    may be watched beside the score. Raises ValueError that names the feature, what it asks for and what there is.
+    `measures` are what may be watched beside the score, in the order of their columns; the features go to columns
+    from `first_column` on. Raises ValueError that names the feature, what it asks for and what there is.
     """
     table = np.zeros((len(spec.features), COLUMN + 1), np.int64)
     parameters = np.zeros((len(spec.features), HALF_LIFE_MS + 1))
     word = FIRST_WORD
     for row, (feature, declared) in enumerate(spec.features.items()):
-        if declared.field not in (SCORE, *fields):
+        if declared.field not in (SCORE, *measures):
             raise ValueError(
                 f"outcome_state.{name}.features.{feature}.field: {declared.field!r} is not known of a scored row; "
-                f"known are {', '.join((SCORE, *fields))}"
+                f"known are {', '.join((SCORE, *measures))}"
             )
         op, size, width_ms = _shape(declared)
-        field = OF_SCORE if declared.field == SCORE else columns[declared.field]
+        field = OF_SCORE if declared.field == SCORE else measures.index(declared.field)
         cells = (
             (OP, op),
             (WORD, word),
             (SIZE, size),
             (WIDTH_MS, width_ms),
             (FIELD, field),
-            (COLUMN, columns[feature]),
+            (COLUMN, first_column + row),
         )
         for column, cell in cells:
             table[row, column] = cell
@@ -116,9 +116,10 @@ class OutcomeState(KeyedState):
         offset: NDArray[np.int64],
         event_time_ms: NDArray[np.int64],
         score: NDArray[np.float32],
-        features64: NDArray[np.float64],
+        measures: NDArray[np.float64],
+        out: NDArray[np.float64],
     ) -> None:
-        """Take scored rows of one partition in, in the order of their offsets, and write what they say.
+        """Take scored rows of one partition in, in the order of their offsets, and write what they say to out[row].
 
         `partition` and `offset` have a cell for each of `rows`; the other arrays are indexed by row. Rows that a
         checkpoint's keys have taken already are only asked for. Raises StateFullError when the bound is reached.
@@ -143,7 +144,8 @@ class OutcomeState(KeyedState):
                 self.plan.parameters,
                 event_time_ms,
                 score,
-                features64,
+                measures,
+                out,
                 self._counts,
             )
             first = self._grown(self._arena)

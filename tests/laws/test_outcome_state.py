@@ -25,9 +25,8 @@ SPEC = OutcomeSpec.model_validate(
     }
 )
 SCHEMA = Schema(fields={"camera": EventField(type="id")})
-SHARPNESS, FIRST = 0, 1
-COLUMNS = {"sharpness": SHARPNESS} | {name: FIRST + number for number, name in enumerate(SPEC.features)}
-PLAN = plan_outcomes("camera", SPEC, SCHEMA, COLUMNS, ["sharpness"])
+FIRST = 2
+PLAN = plan_outcomes("camera", SPEC, SCHEMA, ["exposure", "sharpness"], FIRST)
 ROW = st.tuples(st.integers(0, 2), st.integers(0, 40), st.floats(0, 1, width=32), st.floats(0.5, 9))
 
 
@@ -42,11 +41,11 @@ class Rows:
         n = max(1, len(drawn))
         self.columns, self.keep = Columns(SCHEMA, n), []
         self.time_ms, self.score = np.zeros(n, np.int64), np.zeros(n, np.float32)
-        self.features64 = np.zeros((n, len(COLUMNS)))
+        self.measures, self.out = np.zeros((n, 2)), np.zeros((n, FIRST + len(SPEC.features)))
         at_ms = 1_700_000_000_000
         for row, (camera, step_ms, score, sharpness) in enumerate(drawn):
             at_ms += step_ms - 5
-            self.time_ms[row], self.score[row], self.features64[row, SHARPNESS] = at_ms, score, sharpness
+            self.time_ms[row], self.score[row], self.measures[row, 1] = at_ms, score, sharpness
             self.columns.value[0, row], self.columns.length[0, row] = camera, NUMBER
             if text:
                 self.keep.append(np.frombuffer(b"camera-%d" % camera, np.uint8))
@@ -55,7 +54,7 @@ class Rows:
     def advance(self, state: OutcomeState, first: int, stop: int) -> None:
         rows = np.arange(first, stop, dtype=np.int32)
         partition, offset = np.zeros(len(rows), np.int32), np.arange(first, stop, dtype=np.int64)
-        state.advance(self.columns, rows, partition, offset, self.time_ms, self.score, self.features64)
+        state.advance(self.columns, rows, partition, offset, self.time_ms, self.score, self.measures, self.out)
 
 
 def expected(drawn, rows: Rows) -> np.ndarray:
@@ -75,7 +74,7 @@ def test_it_says_what_the_rows_say(drawn, cut, text):
     rows, state = Rows(drawn, text), OutcomeState(PLAN, MemoryBound(1 << 22))
     for first in range(0, len(drawn), cut):
         rows.advance(state, first, min(first + cut, len(drawn)))
-    np.testing.assert_allclose(rows.features64[: len(drawn), FIRST:], expected(drawn, rows), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(rows.out[: len(drawn), FIRST:], expected(drawn, rows), rtol=1e-9, atol=1e-12)
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,5 +94,5 @@ def test_restored_it_goes_on_as_if_nothing_had_happened(drawn, data, text):
     again = data.draw(st.integers(0, stop))
     rows.advance(other, again, stop)  # read again after a crash: in the state already
     rows.advance(other, stop, len(drawn))
-    got = rows.features64[stop : len(drawn), FIRST:]
+    got = rows.out[stop : len(drawn), FIRST:]
     np.testing.assert_allclose(got, expected(drawn, rows)[stop:], rtol=1e-9, atol=1e-12)

@@ -37,9 +37,12 @@ WINDOWS = {
     "float_mean": ("mean", "weight", 4, 0, None),
     "ewma": ("ewma", "weight", 12, 0, 3),
     "since": ("time_since_last", None, 12, 0, None),
+    "step": ("delta", "amount", 15, 0, None),
+    "float_step": ("delta", "weight", 9, 0, None),
     "earlier": ("count", None, 9, 4, None),
     "earlier_ewma": ("ewma", "amount", 9, 4, 2),
     "earlier_since": ("time_since_last", None, 9, 4, None),
+    "earlier_step": ("delta", "amount", 9, 4, None),
 }
 DELAYED = {name: (a, f, span, DELAY_MS, h) for name, (a, f, span, _, h) in WINDOWS.items()} | {
     "risk": ("risk", None, 15, DELAY_MS, None),

@@ -68,6 +68,8 @@ class Entity:
             total = sum(e.units for e in inside) / SCALE
             return total if aggregate == "sum" else total / len(inside)
         values = [e.units / SCALE if name == "amount" else e.weight for e in inside]
+        if aggregate == "delta":
+            return values[-1] - values[-2] if len(values) > 1 else 0.0
         if aggregate == "ewma":
             weights = [0.5 ** ((inside[-1].time_ms - e.time_ms) / half_life_ms) for e in inside]
             return added([w * v for w, v in zip(weights, values, strict=True)]) / added(weights)

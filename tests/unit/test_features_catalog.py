@@ -3,9 +3,13 @@
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 
 from features.catalog import Catalog
+from features.columns import Columns
+from features.schema import NUMBER
+from features.state import FeatureSet
 
 TYPES = {"id": "id", "at": "time", "customer": "id", "amount": "float", "hit": "bool"}
 MEAN = {"entity": "customer", "aggregate": "mean", "field": "amount", "span": "1d", "delay": "1d"}
@@ -37,3 +41,24 @@ def test_labels_on_the_entity_of_the_topics_key_are_refused_by_name():
     with pytest.raises(ValueError, match=re.escape(told)):
         Catalog.model_validate(declared("customer", feature=RISK, labels=labels))
     Catalog.model_validate(declared("id", feature=RISK, labels=labels))
+
+
+BEHIND = {"entity": "customer", "aggregate": "behind", "span": "1d"}
+
+
+def test_how_far_behind_an_event_arrives_is_told_only_where_arrival_is_declared_to_matter():
+    with pytest.raises(ValueError, match=r'features\.window: aggregate "behind" tells how events arrive'):
+        Catalog.model_validate(declared("customer", feature=BEHIND))
+    Catalog.model_validate(declared("customer", feature=BEHIND, order="arrival"))
+
+
+def test_an_event_is_behind_by_the_time_to_the_newest_that_came_before_it():
+    features = FeatureSet(
+        Catalog.model_validate(declared("customer", feature=BEHIND, order="arrival", lateness="1h"))
+    )
+    columns, rows = Columns(features.catalog.decided.schema_, 4), np.arange(4, dtype=np.int32)
+    columns.length[:] = NUMBER
+    columns.value[columns.schema.index("at")] = [1_000, 5_000, 3_500, 6_000]
+    out = np.zeros((4, 1))
+    features.new_state(1 << 22).apply("events", columns, rows, rows * 0, rows.astype(np.int64), out64=out)
+    assert out[:, 0].tolist() == [0.0, 0.0, 1.5, 0.0]

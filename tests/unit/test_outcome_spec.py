@@ -43,24 +43,24 @@ def test_a_field_that_no_scored_row_has_is_named():
     with pytest.raises(
         ValueError, match=r"outcome_state\.camera\.features\.dim\.field: 'sharpness' .* score, exposure"
     ):
-        plan_outcomes("camera", spec(dim=DRIFT), SCHEMA, {"dim": 1, "exposure": 0}, ["exposure"])
+        plan_outcomes("camera", spec(dim=DRIFT), SCHEMA, ["exposure"])
 
 
 def test_a_number_that_is_none_leaves_no_trace():
-    plan = plan_outcomes("camera", spec(rate=RATE), SCHEMA, {"rate": 0}, [])
+    plan = plan_outcomes("camera", spec(rate=RATE), SCHEMA, [])
     state, columns = OutcomeState(plan, MemoryBound(1 << 22)), Columns(SCHEMA, 3)
     columns.length[:] = NUMBER
     score, out = np.array([1.0, np.nan, 0.0], np.float32), np.zeros((3, 1))
     rows, zeros = np.arange(3, dtype=np.int32), np.zeros(3, np.int32)
-    state.advance(columns, rows, zeros, rows.astype(np.int64), np.zeros(3, np.int64), score, out)
+    state.advance(columns, rows, zeros, rows.astype(np.int64), np.zeros(3, np.int64), score, out, out)
     assert out[:, 0].tolist() == [1.0, 1.0, 0.5]
 
 
 def test_a_bound_that_is_reached_is_named():
-    plan = plan_outcomes("camera", spec(rate={**RATE, "rows": 65536}), SCHEMA, {"rate": 0}, [])
+    plan = plan_outcomes("camera", spec(rate={**RATE, "rows": 65536}), SCHEMA, [])
     state, columns = OutcomeState(plan, MemoryBound(1 << 16)), Columns(SCHEMA, 64)
     columns.length[:] = NUMBER
     columns.value[0] = np.arange(64)
-    rows, zeros = np.arange(64, dtype=np.int32), np.zeros(64, np.int64)
+    rows, zeros, out = np.arange(64, dtype=np.int32), np.zeros(64, np.int64), np.zeros((64, 1))
     with pytest.raises(StateFullError, match="'camera'"):
-        state.advance(columns, rows, rows * 0, zeros, zeros, np.zeros(64, np.float32), np.zeros((64, 1)))
+        state.advance(columns, rows, rows * 0, zeros, zeros, np.zeros(64, np.float32), out, out)
