@@ -5,10 +5,13 @@ from typing import Any
 from features.aggregates import OP
 from features.catalog import Catalog
 from features.entity import EntityPlan
+from features.outcome_spec import OutcomeSpec
 from features.paned import PanedPlan
 
 Signature = dict[str, Any]
 """Names and numbers only, so that it can be stored and compared."""
+OUTCOMES = "outcomes"
+"""The name that only signatures of outcome state have: no topic holds what it was made of."""
 
 
 def signature_of(plan: EntityPlan | PanedPlan, catalog: Catalog) -> Signature:
@@ -34,6 +37,12 @@ def signature_of(plan: EntityPlan | PanedPlan, catalog: Catalog) -> Signature:
         "keep_ms": plan.keep_ms,
         "labels": f"{labels.input}.{labels.field}" if labels else "",
     }
+
+
+def signature_of_outcomes(spec: OutcomeSpec, catalog: Catalog) -> Signature:
+    """The signature of a declaration of outcome state."""
+    field = catalog.decided.fields[spec.key]
+    return {"key": f"{spec.key}: {field.type}.{field.decimals or 0}", OUTCOMES: spec.model_dump()["features"]}
 
 
 def why_unfit(stored: Signature, wanted: Signature) -> str:

@@ -1,7 +1,7 @@
 """The feature set of a catalog, and the state that it is computed from."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from features.entity import EntityPlan, EntityState, plan_entity
 from features.expression import Program, column_scales, compile_expression, run_program
 from features.kernel import kernel
 from features.memory_bound import MemoryBound
+from features.outcome_state import OutcomePlan, OutcomeState
 from features.paned import PanedPlan, PanedState, plan_paned
 
 MEMORY_BYTES_MAX = 16 << 30
@@ -23,7 +24,9 @@ BEYOND = 2**63 - 1
 
 
 WindowState = EntityState | PanedState
-"""The state of one entity, exact or paned."""
+"""The windows of one entity, exact or paned."""
+KeptState = WindowState | OutcomeState
+"""All that a slice takes along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +71,13 @@ def load_function(where: str, path: str, arguments: int) -> Callable[..., float]
 class FeatureSet:
     """A catalog made ready: programs for expressions, table plans for entities. Immutable, shared by states.
 
-    `names` are the features in declaration order, which is their column order.
+    `names` are the features in declaration order, which is their column order. `outcomes` are kept beside the
+    windows of a slice, and advance by rows that were scored.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, outcomes: Sequence[OutcomePlan] = ()) -> None:
         self.catalog = catalog
+        self.outcomes = tuple(outcomes)
         self.names: tuple[str, ...] = tuple(catalog.features)
         self.entities: tuple[EntityPlan | PanedPlan, ...] = tuple(
             plan_entity(name, catalog) if spec.panes is None else plan_paned(name, catalog)
@@ -95,6 +100,11 @@ class FeatureSet:
     def has_global_entities(self) -> bool:
         """Whether some state is fed by all partitions of the deciding input."""
         return any(plan.shared for plan in self.entities)
+
+    @property
+    def has_local_entities(self) -> bool:
+        """Whether some windows are a partition's own."""
+        return any(not plan.shared for plan in self.entities)
 
     def new_state(self, memory_bytes_max: int = MEMORY_BYTES_MAX) -> "FeatureState":
         """Empty state for this set; all that it ever holds together takes `memory_bytes_max` at most."""
@@ -137,6 +147,7 @@ class FeatureState:
         self._bound = MemoryBound(memory_bytes_max)
         self._global = {plan.name: _empty(plan, self._bound) for plan in features.entities if plan.shared}
         self._local: dict[int, dict[str, WindowState]] = {}
+        self._outcomes: dict[int, dict[str, OutcomeState]] = {}
         self._deciding = features.catalog.deciding_input
 
     def apply(
@@ -210,18 +221,31 @@ class FeatureState:
             }
         return self._local[slice_id]
 
+    def outcomes(self, slice_id: int) -> dict[str, OutcomeState]:
+        """What is kept of a slice's scored rows."""
+        if slice_id not in self._outcomes:
+            plans = self._features.outcomes
+            self._outcomes[slice_id] = {plan.name: OutcomeState(plan, self._bound) for plan in plans}
+        return self._outcomes[slice_id]
+
+    @property
+    def has_local_windows(self) -> bool:
+        """Whether a slice has windows of its own, which its topic can bring back."""
+        return self._features.has_local_entities
+
     def open_slice(self, slice_id: int) -> None:
         """Reserve and touch a partition's memory now, rather than at its first event."""
         self._slice(slice_id)
+        self.outcomes(slice_id)
 
     def drop_slice(self, slice_id: int) -> None:
         """Forget a partition's own entities: it is another process's now, and their memory is free for others."""
-        for state in self._local.pop(slice_id, {}).values():
+        for state in (*self._local.pop(slice_id, {}).values(), *self._outcomes.pop(slice_id, {}).values()):
             state.close()
 
-    def entities(self, slice_id: int | None) -> dict[str, WindowState]:
+    def entities(self, slice_id: int | None) -> dict[str, KeptState]:
         """The states of a slice, opened if it is not; None: of those that are kept once for all partitions."""
-        return self._global if slice_id is None else self._slice(slice_id)
+        return {**self._global} if slice_id is None else {**self._slice(slice_id), **self.outcomes(slice_id)}
 
     def clear(self, slice_id: int | None) -> None:
         """Forget what a slice holds, or (None) the global entities: all of them are empty again."""
@@ -240,9 +264,10 @@ class FeatureState:
         """Memory in use, by entity."""
         return {name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()}
 
-    def _by_entity(self) -> dict[str, list[WindowState]]:
-        found = {name: [state] for name, state in self._global.items()}
-        for states in self._local.values():
+    def _by_entity(self) -> dict[str, list[KeptState]]:
+        found: dict[str, list[KeptState]] = {name: [state] for name, state in self._global.items()}
+        slices: list[Mapping[str, KeptState]] = [*self._local.values(), *self._outcomes.values()]
+        for states in slices:
             for name, state in states.items():
                 found.setdefault(name, []).append(state)
         return found

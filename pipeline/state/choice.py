@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from features.signature import Signature, why_unfit
+from features.signature import OUTCOMES, Signature, why_unfit
 from pipeline.errors import HeadraceError
 from pipeline.state.manifest import Manifest
 
@@ -22,10 +22,19 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether a checkpoint is usable: `refused` says why not; `rebuilt` which entities it cannot serve, and why."""
+    """Whether a checkpoint is usable: `refused` says why not.
+
+    `rebuilt` says which entities it cannot serve, and why; `emptied` the same of outcome state, which begins anew.
+    """
 
     refused: str
     rebuilt: Mapping[str, str]
+    emptied: Mapping[str, str]
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """All that is not taken from the checkpoint."""
+        return {**self.rebuilt, **self.emptied}
 
 
 class LostStateError(HeadraceError):
@@ -43,25 +52,28 @@ def fit(manifest: Manifest, wanted: Mapping[str, Signature], bounds: Mapping[str
 
     A partition that the checkpoint does not know is read from its beginning.
     """
-    rebuilt = {}
+    rebuilt: dict[str, str] = {}
+    emptied: dict[str, str] = {}
     for entity, signature in wanted.items():
         stored = manifest.signatures.get(entity)
         if why := "it is not in the checkpoint" if stored is None else why_unfit(stored, signature):
-            rebuilt[entity] = why
+            (emptied if OUTCOMES in signature else rebuilt)[entity] = why
+    return Fit(_why_refused(manifest, bounds), rebuilt, emptied)
+
+
+def _why_refused(manifest: Manifest, bounds: Mapping[str, Bounds]) -> str:
     lowest, highest = manifest.lowest, manifest.highest
     for partition, bound in bounds.items():
         if partition not in lowest:
             continue
         if lowest[partition] < bound.low:
-            return Fit(
-                f"it needs {partition} from offset {lowest[partition]} on, which begins at {bound.low}", rebuilt
-            )
+            return f"it needs {partition} from offset {lowest[partition]} on, which begins at {bound.low}"
         if highest[partition] > bound.high:
-            return Fit(f"it has taken {partition} up to {highest[partition]}, which ends at {bound.high}", rebuilt)
+            return f"it has taken {partition} up to {highest[partition]}, which ends at {bound.high}"
         if bound.committed is not None and highest[partition] > bound.committed:
-            return Fit(f"it stands for offset {highest[partition]} of {partition}, above the committed offset "
-                       f"{bound.committed}", rebuilt)  # fmt: skip
-    return Fit("", rebuilt)
+            above = f"above the committed offset {bound.committed}"
+            return f"it stands for offset {highest[partition]} of {partition}, {above}"
+    return ""
 
 
 def check_whole(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from features.signature import Signature
-from features.state import WindowState
+from features.state import KeptState
 from pipeline.kafka.lane import TopicPartition
 from pipeline.state.manifest import Manifest, PieceEntry
 from pipeline.state.slicing import Buffers, Stored, stale_files, steps
@@ -48,7 +48,7 @@ class Export:
     def __init__(
         self,
         partition: TopicPartition | None,
-        entities: Mapping[str, WindowState],
+        entities: Mapping[str, KeptState],
         known: Known,
         cut: Callable[[], dict[str, int]],
         writer: CheckpointWriter,
@@ -79,7 +79,7 @@ class Export:
                     first += self._write(name, entity, first, step.stop)
                     yield True
 
-    def _write(self, name: str, entity: WindowState, first: int, stop: int) -> int:
+    def _write(self, name: str, entity: KeptState, first: int, stop: int) -> int:
         buffers: Buffers = self._writer.free.popleft()
         piece = buffers.write(entity, first, stop)
         part = Part(name, self._at_cut(), None)

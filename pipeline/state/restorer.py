@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.outcome_state import OutcomeState
 from features.signature import Signature
-from features.state import WindowState
+from features.state import KeptState
 from pipeline.kafka.lane import TopicPartition
-from pipeline.state.choice import Bounds, OnLost, check_whole, fit
+from pipeline.state.choice import Bounds, Fit, OnLost, check_whole, fit
 from pipeline.state.export import Known, slice_name
 from pipeline.state.manifest import DamagedError, Manifest, PieceEntry
 from pipeline.state.store import CheckpointStore
@@ -37,7 +38,7 @@ class Restore:
     lowest: dict[str, int] = field(default_factory=dict)
     known: Known = field(default_factory=Known)
     whole: bool = False
-    """Whether all entities were restored: else their events are read again from the beginning of the topic."""
+    """Whether all windows were restored: else their events are read again from the beginning of the topic."""
     keys: int = 0
     given_up: bool = False
 
@@ -47,7 +48,7 @@ class _Begin:
     restore: Restore
     name: str
     manifest: Manifest
-    rebuilt: Mapping[str, str]
+    verdict: Fit
     pieces: int
 
 
@@ -78,7 +79,7 @@ class Restorer:
         store: CheckpointStore,
         topic: str,
         wanted: Callable[[TopicPartition | None], Mapping[str, Signature]],
-        entities: Callable[[TopicPartition | None], Mapping[str, WindowState]],
+        entities: Callable[[TopicPartition | None], Mapping[str, KeptState]],
         clear: Callable[[TopicPartition | None], None],
         on_lost: OnLost,
     ) -> None:
@@ -131,7 +132,7 @@ class Restorer:
                 entities = self._entities(item.restore.partition)
             self._begun, self._put, self._told_ns = item, 0, time.monotonic_ns()
             for name, entity in entities.items():
-                if name not in item.rebuilt:
+                if name not in item.verdict.left_out:
                     entity.reserve(sum(p.keys for p in item.manifest.pieces if p.entity == name))
             return
         entities[item.entry.entity].read_piece(item.words, item.text, item.entry.keys)
@@ -150,17 +151,20 @@ class Restorer:
         self._begun = None
         entities = self._entities(restore.partition)
         if begun is None:
-            restore.whole = not entities
+            restore.whole = all(isinstance(entity, OutcomeState) for entity in entities.values())
             return
-        restored = frozenset(entities) - frozenset(begun.rebuilt)
+        left_out = begun.verdict.left_out
+        restored = frozenset(entities) - frozenset(left_out)
         for name in restored:
             entities[name].restored(begun.manifest.taken(name, self._topic))
         restore.lowest = begun.manifest.lowest if restored else {}
-        restore.whole = not begun.rebuilt
+        restore.whole = not begun.verdict.rebuilt
         known = Known.of(begun.manifest)
         restore.known = Known({n: p for n, p in known.pieces.items() if n in restored}, known.sizes)
         self.keys += restore.keys
-        of, why = slice_name(restore.partition), "".join(f"; {e} is rebuilt: {w}" for e, w in begun.rebuilt.items())
+        of, verdict = slice_name(restore.partition), begun.verdict
+        why = "".join(f"; {entity} is rebuilt: {text}" for entity, text in verdict.rebuilt.items())
+        why += "".join(f"; {entity} begins empty: {text}" for entity, text in verdict.emptied.items())
         log.info("%s: %d keys restored from checkpoint %s%s", of, restore.keys, begun.name, why)
 
     def close(self) -> None:
@@ -197,8 +201,8 @@ class Restorer:
                 if verdict.refused:
                     raise DamagedError(f"{of}/{name}", verdict.refused)
                 check_whole(of, {}, verdict.rebuilt, truncated, self._on_lost)
-                entries = [piece for piece in manifest.pieces if piece.entity not in verdict.rebuilt]
-                begun = _Begin(restore, name, manifest, verdict.rebuilt, len(entries))
+                entries = [piece for piece in manifest.pieces if piece.entity not in verdict.left_out]
+                begun = _Begin(restore, name, manifest, verdict, len(entries))
                 self._hand_over(begun)
                 for entry, words, text in self._store.pieces(of, name, entries):
                     if restore.given_up or self._closed:

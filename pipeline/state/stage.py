@@ -171,7 +171,7 @@ class StateStage:
     def _slice_restored(self, partition: TopicPartition, restore: Restore) -> None:
         bounds, name = self._starts[partition], partition_name(partition)
         assert bounds.committed is not None
-        fresh = self._policy.on_lost == "start-fresh"
+        fresh = self._policy.on_lost == "start-fresh" or not self._state.has_local_windows
         floor = bounds.committed if fresh else bounds.low
         self._positions.local[partition] = restore.lowest.get(name, floor) if restore.whole or fresh else floor
         if self._shared_whole:

@@ -41,6 +41,17 @@ def test_an_entity_that_changed_is_rebuilt_and_the_others_are_kept() -> None:
     assert found.rebuilt == {"terminal": "it is not in the checkpoint", "card": "keep_ms was 99, is 100"}
 
 
+def test_outcome_state_that_changed_begins_empty_and_nothing_is_read_again_for_it() -> None:
+    watched = {"key": "customer: id.0", "outcomes": {"rate": {"rows": 5}}}
+    manifest = Manifest("t-0", LOCAL.cuts, WANTED | {"outcome_state.camera": watched}, [], {})
+    kept = fit(manifest, WANTED | {"outcome_state.camera": watched}, {"t/0": Bounds(0, 100, 60)})
+    assert not kept.left_out
+    changed = watched | {"outcomes": {"rate": {"rows": 6}}}
+    found = fit(manifest, WANTED | {"outcome_state.camera": changed}, {"t/0": Bounds(0, 100, 60)})
+    assert not found.rebuilt
+    assert list(found.left_out) == ["outcome_state.camera"]
+
+
 def test_the_operator_chooses_when_a_topic_has_lost_what_is_needed() -> None:
     with pytest.raises(
         LostStateError, match=r"t-0: checkpoint c: damaged; t/0 begins at 7\..*on_lost = rebuild.*start-fresh"
