@@ -23,6 +23,6 @@ class ImageSpec(BaseModel):
         left, top, right, bottom = self.crop
         if left >= right or top >= bottom:
             raise ValueError(
-                f"crop: found {list(self.crop)}, expected [left, top, right, bottom] with left < right and top < bottom"
+                f"crop: found {list(self.crop)}, expected [left, top, right, bottom], left < right and top < bottom"
             )
         return self

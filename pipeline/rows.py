@@ -24,7 +24,7 @@ NO_TIMESTAMP = -1
 class Rows:
     """A ring of slots, each array `capacity_rows` long. Slots are claimed in runs and freed in claim order.
 
-    Addresses (`id`, `key`) point into messages that their batch keeps alive until the slot is freed. Times
+    Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch.
     """
 
@@ -44,6 +44,8 @@ class Rows:
         self.priority: NDArray[np.float64] = np.zeros(n, np.float64)
         self.id_value: NDArray[np.int64] = np.zeros(n, np.int64)
         self.id_length: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.payload_address: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.payload_length: NDArray[np.int64] = np.zeros(n, np.int64)
         self.key_address: NDArray[np.int64] = np.zeros(n, np.int64)
         self.key_length: NDArray[np.int32] = np.zeros(n, np.int32)
         self.outcome: NDArray[np.int8] = np.zeros(n, np.int8)

@@ -1,0 +1,1 @@
+"""Images: probed when they are read, decoded when they are scored."""
