@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from features.kernel import kernel
-from features.memory import load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
+from features.memory import load_f32, load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
 from features.schema import NUMBER
 from pipeline.rows import NO_TIMESTAMP, Outcome
 from pipeline.wire.json_text import (
@@ -16,7 +18,8 @@ from pipeline.wire.json_text import (
 )
 from pipeline.wire.murmur2 import partition_of_key
 
-# The order of the pieces: one each of these, then two of _MET, then endings, tiers and feature names.
+# The order of the pieces: one each of these, then two of _MET, then endings, tiers, feature names; where there are
+# classes one for none told, the likeliest ones and the names; then the names of reasons.
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
 _QUOTE = 0x22
@@ -42,6 +45,9 @@ COLUMNS = (
     "outcome",
     "tier",
     "decision",
+    "likeliest",
+    "probabilities",
+    "reasons",
 )
 """The arrays of `Rows` that the kernel reads by address: unboxing each would cost more than a small batch."""
 (
@@ -61,6 +67,9 @@ COLUMNS = (
     _AT_OUTCOME,
     _AT_TIER,
     _AT_DECISION,
+    _AT_LIKELIEST,
+    _AT_PROBABILITIES,
+    _AT_REASONS,
 ) = range(len(COLUMNS))
 
 
@@ -115,6 +124,44 @@ def _write_features(at: int, text: int, starts: Any, first: int, count: int, val
         values += 1
     store_u8(at, _CLOSE_BRACE)
     return at + 1, values
+
+
+@kernel()
+def _write_classes(
+    at: int, text: int, starts: Any, first: int, count: int, likeliest: int, probabilities: int
+) -> int:
+    """The likeliest class and the probability of each, or null for both; pieces of classes begin at `first`."""
+    if likeliest > 127:  # an int8 below 0
+        return _piece(at, text, starts, first)
+    at = _piece(at, text, starts, first + 1 + likeliest)
+    for index in range(count):
+        at = _piece(at, text, starts, first + 1 + count + index)
+        at = write_score(at, load_f32(probabilities + 4 * index))
+    store_u8(at, _CLOSE_BRACE)
+    return at + 1
+
+
+@kernel()
+def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, reasons: int) -> int:
+    """The reasons whose number is given, as pairs; nothing where none is. Their pieces begin at `first`."""
+    begun = False
+    for index in range(count):
+        number = load_f32(reasons + 4 * index)
+        if np.isnan(number):
+            continue
+        if begun:
+            store_u8(at, _COMMA)
+            at += 1
+        else:
+            at = _piece(at, text, starts, first)
+        begun = True
+        at = write_score(_piece(at, text, starts, first + 1 + index), number)
+        store_u8(at, _CLOSE_BRACKET)
+        at += 1
+    if begun:
+        store_u8(at, _CLOSE_BRACKET)
+        at += 1
+    return at
 
 
 @kernel(inline=True)
@@ -174,13 +221,16 @@ def write_decisions(
 ) -> None:
     """Write each slot's decision into `buffer` and its message into `messages`, in order.
 
-    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, partitions), `now` is
-    (monotonic ns, wall ms, delivery ns). The caller has made room for the longest rows there can be.
+    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, partitions, classes, reasons),
+    `now` is (monotonic ns, wall ms, delivery ns). The caller has made room for the longest rows there can be.
     """
     decisions, tiers, features, partitions = sizes[0], sizes[1], sizes[2], sizes[3]
+    classes, reasons = sizes[4], sizes[5]
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
     first_tier = _ENDINGS + 3 * decisions
     first_name = first_tier + tiers + 1
+    first_class = first_name + features
+    first_reason = first_class + (1 + 2 * classes if classes else 0)
     at, text, message = buffer.ctypes.data, text_bytes.ctypes.data, messages.ctypes.data
     values = values_bytes.ctypes.data
     for index in range(len(slots)):
@@ -194,10 +244,16 @@ def write_decisions(
         total_ns = now_ns - arrived_ns
         if kind == _EXPIRED:
             at = _null(at)
+            if classes:
+                at = _piece(at, text, starts, first_class)
             at = _piece(at, text, starts, first_tier + tiers)
             spent = (total_ns - prepared_ns, prepared_ns, 0, total_ns)
         else:
             at = write_score(at, score[slot])
+            if classes:
+                likeliest = load_u8(columns[_AT_LIKELIEST] + slot)
+                probabilities = columns[_AT_PROBABILITIES] + 4 * classes * slot
+                at = _write_classes(at, text, starts, first_class, classes, likeliest, probabilities)
             at = _piece(at, text, starts, first_tier + load_u8(columns[_AT_TIER] + slot))
             waited_ns = _long(columns, _AT_DISPATCH_NS, slot) - arrived_ns - prepared_ns
             spent = (waited_ns, prepared_ns, _long(columns, _AT_SCORE_NS, slot), total_ns)
@@ -207,6 +263,9 @@ def write_decisions(
         at = _write_latency(at, text, starts, spent)
         stamp_ms = _long(columns, _AT_TIMESTAMP_MS, slot)
         at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
+        if reasons:
+            own = columns[_AT_REASONS] + 4 * reasons * slot
+            at = _write_reasons(at, text, starts, first_reason, reasons, own)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
         at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))

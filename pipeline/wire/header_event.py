@@ -1,6 +1,7 @@
 """An event's fields as text in record headers: the plain forms by a kernel, everything else one record at a time.
 
-The rules are those of JSON values, see `event_safe`; what JSON writes between quotes stands without them here. An id is always text here: nothing tells 17 from "17".
+The rules are those of JSON values, see `event_safe`; what JSON writes between quotes stands without them here. An id
+is always text: nothing tells 17 from "17".
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Fields in headers: the kernel takes only what the safe path takes, with the same cells; the rest is told by name."""
+"""Fields in headers: the kernel takes what the safe path takes, with the same cells; the rest is told by name."""
 
 import numpy as np
 import pytest

@@ -1,1 +1,0 @@
-"""Images: probed when they are read, decoded when they are scored."""
