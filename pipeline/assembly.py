@@ -12,7 +12,7 @@ from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
-from pipeline.image.decoder import MEASURES
+from pipeline.image.measures import MEASURES
 from pipeline.in_flight import InFlight
 from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition

@@ -41,8 +41,8 @@ def _decide(
 
 
 @kernel(
-    "int64(int32[::1], int64, int64, float32, int8[::1], float32[::1], float32[:, ::1], int8[::1], int8[::1], int8[::1],"
-    " int8[::1])"
+    "int64(int32[::1], int64, int64, float32, int8[::1], float32[::1], float32[:, ::1], int8[::1], int8[::1],"
+    " int8[::1], int8[::1])"
 )
 def _decide_by_class(
     slots: Any,

@@ -9,7 +9,8 @@ from features.columns import Columns
 from features.image import ImageSpec
 from features.schema import Schema
 from pipeline.decode import Decoded, Reject, fill_row, reject_row
-from pipeline.image.probe import BadImageError, probe
+from pipeline.image.found import BadImageError
+from pipeline.image.probe import probe
 from pipeline.kafka.headers import HeaderFinder
 from pipeline.wire.event_fast import GOOD
 from pipeline.wire.event_ranges import Ranges

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features.kernel import kernel
 from pipeline.decode import Reject
 from pipeline.image.decoder import ImageDecoder
-from pipeline.image.probe import BadImageError
+from pipeline.image.found import BadImageError
 from pipeline.rows import Rows
 from pipeline.tier import ImageView, Session
 
@@ -82,6 +82,7 @@ class ImageRows:
             address, length = int(rows.payload_address[slot]), int(rows.payload_length[slot])
             try:
                 self._decoder.decode(address, length, self._tensor[len(good)], rows.measures[slot])
+                rows.perceptual_hash[slot] = self._decoder.perceptual_hash
                 good.append(slot)
             except BadImageError as error:
                 rejected.append(Unscorable(slot, Reject(0, error.code, str(error))))

@@ -26,8 +26,8 @@ class Rows:
 
     Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. Of an image there are the
-    `probabilities` of each class, the `likeliest` (-1: none told) and `measures` of its pixels; `reasons` holds a
-    number for each that applies and NaN for the others.
+    `probabilities` of each class, the `likeliest` (-1: none told), `measures` and `perceptual_hash` of its pixels;
+    `reasons` holds a number for each that applies and NaN for the others.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Rows:
         self.likeliest: NDArray[np.int8] = np.full(n, -1, np.int8)
         self.probabilities: NDArray[np.float32] = np.zeros((n, classes), np.float32)
         self.measures: NDArray[np.float64] = np.zeros((n, measures), np.float64)
+        self.perceptual_hash: NDArray[np.uint64] = np.zeros(n if measures else 0, np.uint64)
         self.reasons: NDArray[np.float32] = np.full((n, reasons), np.nan, np.float32)
         self.chunk: NDArray[np.int32] = np.zeros(n, np.int32)
         self.features64: NDArray[np.float64] = np.zeros((n, features), np.float64)

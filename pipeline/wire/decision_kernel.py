@@ -23,6 +23,7 @@ from pipeline.wire.murmur2 import partition_of_key
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
 _QUOTE = 0x22
+_UNTOLD = 128  # as a byte an int8 below 0, of which there is no class
 _SCORED, _EXPIRED = int(Outcome.SCORED), int(Outcome.EXPIRED)
 _COMMA, _CLOSE_BRACKET, _CLOSE_BRACE = ord(","), ord("]"), ord("}")
 NUMBERS_BYTES_MAX = 9 * INT_BYTES_MAX + SCORE_BYTES_MAX + 8
@@ -126,25 +127,46 @@ def _write_features(at: int, text: int, starts: Any, first: int, count: int, val
     return at + 1, values
 
 
+@kernel(inline=True)
+def _long(columns: Any, which: int, slot: int) -> int:
+    return int(load_i64(columns[which] + 8 * slot))
+
+
+@kernel(inline=True)
+def _int(columns: Any, which: int, slot: int) -> int:
+    return int(load_i32(columns[which] + 4 * slot))
+
+
+@kernel("int64(int32[::1], int64[::1])")
+def id_text_bytes(slots: Any, columns: Any) -> int:
+    """How many bytes the ids of these rows have that are text, before any is escaped."""
+    total = 0
+    for index in range(len(slots)):
+        total += max(0, _int(columns, _AT_ID_LENGTH, int(slots[index])))
+    return total
+
+
 @kernel()
-def _write_classes(
-    at: int, text: int, starts: Any, first: int, count: int, likeliest: int, probabilities: int
-) -> int:
-    """The likeliest class and the probability of each, or null for both; pieces of classes begin at `first`."""
-    if likeliest > 127:  # an int8 below 0
+def _write_classes(at: int, text: int, starts: Any, first: int, classes: int, columns: Any, slot: int) -> int:
+    """Where there are classes the likeliest and the probability of each; null for both where none is told."""
+    if not classes:
+        return at
+    likeliest = load_u8(columns[_AT_LIKELIEST] + slot) if slot >= 0 else _UNTOLD
+    if likeliest >= _UNTOLD:
         return _piece(at, text, starts, first)
     at = _piece(at, text, starts, first + 1 + likeliest)
-    for index in range(count):
-        at = _piece(at, text, starts, first + 1 + count + index)
+    probabilities = columns[_AT_PROBABILITIES] + 4 * classes * slot
+    for index in range(classes):
+        at = _piece(at, text, starts, first + 1 + classes + index)
         at = write_score(at, load_f32(probabilities + 4 * index))
     store_u8(at, _CLOSE_BRACE)
     return at + 1
 
 
 @kernel()
-def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, reasons: int) -> int:
+def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, columns: Any, slot: int) -> int:
     """The reasons whose number is given, as pairs; nothing where none is. Their pieces begin at `first`."""
-    begun = False
+    begun, reasons = False, columns[_AT_REASONS] + 4 * count * slot
     for index in range(count):
         number = load_f32(reasons + 4 * index)
         if np.isnan(number):
@@ -164,23 +186,14 @@ def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, reas
     return at
 
 
-@kernel(inline=True)
-def _long(columns: Any, which: int, slot: int) -> int:
-    return int(load_i64(columns[which] + 8 * slot))
-
-
-@kernel(inline=True)
-def _int(columns: Any, which: int, slot: int) -> int:
-    return int(load_i32(columns[which] + 4 * slot))
-
-
-@kernel("int64(int32[::1], int64[::1])")
-def id_text_bytes(slots: Any, columns: Any) -> int:
-    """How many bytes the ids of these rows have that are text, before any is escaped."""
-    total = 0
-    for index in range(len(slots)):
-        total += max(0, _int(columns, _AT_ID_LENGTH, int(slots[index])))
-    return total
+@kernel()
+def _write_source(at: int, text: int, starts: Any, columns: Any, slot: int) -> int:
+    at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
+    store_u8(at, _COMMA)
+    at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
+    store_u8(at, _CLOSE_BRACKET)
+    store_u8(at + 1, _CLOSE_BRACE)
+    return at + 2
 
 
 @kernel()
@@ -243,17 +256,12 @@ def write_decisions(
         at = _piece(at, text, starts, _ENDINGS + (kind - _SCORED) * decisions + load_u8(columns[_AT_DECISION] + slot))
         total_ns = now_ns - arrived_ns
         if kind == _EXPIRED:
-            at = _null(at)
-            if classes:
-                at = _piece(at, text, starts, first_class)
+            at = _write_classes(_null(at), text, starts, first_class, classes, columns, -1)
             at = _piece(at, text, starts, first_tier + tiers)
             spent = (total_ns - prepared_ns, prepared_ns, 0, total_ns)
         else:
             at = write_score(at, score[slot])
-            if classes:
-                likeliest = load_u8(columns[_AT_LIKELIEST] + slot)
-                probabilities = columns[_AT_PROBABILITIES] + 4 * classes * slot
-                at = _write_classes(at, text, starts, first_class, classes, likeliest, probabilities)
+            at = _write_classes(at, text, starts, first_class, classes, columns, slot)
             at = _piece(at, text, starts, first_tier + load_u8(columns[_AT_TIER] + slot))
             waited_ns = _long(columns, _AT_DISPATCH_NS, slot) - arrived_ns - prepared_ns
             spent = (waited_ns, prepared_ns, _long(columns, _AT_SCORE_NS, slot), total_ns)
@@ -263,16 +271,9 @@ def write_decisions(
         at = _write_latency(at, text, starts, spent)
         stamp_ms = _long(columns, _AT_TIMESTAMP_MS, slot)
         at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
-        if reasons:
-            own = columns[_AT_REASONS] + 4 * reasons * slot
-            at = _write_reasons(at, text, starts, first_reason, reasons, own)
+        at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
-        at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
-        store_u8(at, _COMMA)
-        at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
-        store_u8(at, _CLOSE_BRACKET)
-        store_u8(at + 1, _CLOSE_BRACE)
-        at += 2
+        at = _write_source(at, text, starts, columns, slot)
         _fill_message(message, begin, at - begin, columns, slot, partitions)
         message += 72
