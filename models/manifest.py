@@ -1,11 +1,12 @@
 """What stands beside a model: where it came from, what it takes and gives, how good and how fast it was."""
 
+import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class ModelError(ValueError):
@@ -28,6 +29,68 @@ class Trained(_Part):
     seed: int
 
 
+class ImageInput(_Part):
+    """What a classifier of images takes: pixels brought to [0, 1], less `mean`, by `std`, channel by channel."""
+
+    height: int = Field(ge=8, le=4096)
+    width: int = Field(ge=8, le=4096)
+    channels: Literal[1, 3]
+    """1 is grey, 3 is red, green, blue."""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _one_a_channel(self) -> Self:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise ValueError(
+                    f"{name} has {len(values)} numbers, expected one for each of {self.channels} channels"
+                )
+        if min(self.std) <= 0:
+            raise ValueError(f"std is {list(self.std)}, expected numbers above 0")
+        return self
+
+
+class Calibration(_Part):
+    """How far a classifier's probabilities can be taken at their word, on images it was not trained on."""
+
+    temperature: float = Field(gt=0)
+    """What the logits are divided by, inside the graph (Guo et al., 2017)."""
+    ece_before: float
+    ece_after: float
+    """Expected calibration error: the mean distance of confidence from accuracy, over bins of confidence."""
+    images: tuple[int, ...]
+    confidence: tuple[float, ...]
+    accuracy: tuple[float, ...]
+    """A bin each, of equal width over [0, 1]: how many images, their mean confidence, the share that was right."""
+
+
+class Speed(_Part):
+    """How long the model alone took, measured when it was made."""
+
+    machine: str
+    provider: str
+    threads: int
+    batch: tuple[int, ...]
+    us_a_row: tuple[float, ...]
+    """The median, for each size of batch."""
+    file_bytes: int
+
+
+class Parity(_Part):
+    """What quantising cost, on images neither model was trained on; it was registered since this is within limits."""
+
+    reference: str
+    """`model/version` of the model that was quantised."""
+    images: int
+    agreement: float
+    """The share of images that both models put in the same class."""
+    agreement_min: float
+    accuracy_drop: float
+    """Accuracy of the reference less the model's own."""
+    accuracy_drop_max: float
+
+
 class Manifest(_Part):
     """`manifest.toml`, beside `model.onnx`."""
 
@@ -35,17 +98,45 @@ class Manifest(_Part):
     version: str
     kind: str
     licence: str
-    inputs: tuple[str, ...] = Field(min_length=1)
-    """The features, in the order of the model's input columns."""
+    inputs: tuple[str, ...] = ()
+    """The features, in the order of the model's input columns; none where the input is an image."""
     input: str
-    """The ONNX input: float32[rows, features]."""
+    """The ONNX input: float32[rows, features], or float32[rows, channels, height, width]."""
     output: str
-    """The ONNX output: float32[rows, 1] or float32[rows], the score in [0, 1]."""
+    """The ONNX output: float32[rows, 1] or float32[rows], the score in [0, 1]; or float32[rows, classes]."""
+    classes: tuple[str, ...] = ()
+    """Of an image classifier: what each column of the output is the probability of."""
+    clean: str | None = None
+    """The class that is no defect, if there is one: the score is 1 less its probability."""
     thresholds: tuple[float, ...]
     """Scores at which the decisions above the lowest begin."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     trained: Trained
     quality: dict[str, float]
+    image: ImageInput | None = None
+    confusion: dict[str, tuple[int, ...]] = {}
+    """Of each true class: how many held-out images were put in which class."""
+    calibration: Calibration | None = None
+    speed: Speed | None = None
+    parity: Parity | None = None
+
+    @model_validator(mode="after")
+    def _takes_features_or_an_image(self) -> Self:
+        if self.image is None:
+            if not self.inputs:
+                raise ValueError("inputs: a model without [image] takes at least one feature")
+            return self
+        if self.inputs:
+            raise ValueError("inputs: a model with [image] takes no features")
+        if len(set(self.classes)) < max(2, len(self.classes)):
+            raise ValueError(f"classes is {list(self.classes)}, expected at least two, each once")
+        if self.clean is not None and self.clean not in self.classes:
+            raise ValueError(f"clean is {self.clean}, which is none of {', '.join(self.classes)}")
+        if self.confusion and tuple(self.confusion) != self.classes:
+            raise ValueError(f"confusion has {', '.join(self.confusion)}, expected {', '.join(self.classes)}")
+        if any(len(row) != len(self.classes) for row in self.confusion.values()):
+            raise ValueError(f"confusion: expected {len(self.classes)} counts for each class")
+        return self
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -69,10 +160,15 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
     tables: list[str] = []
     for key, value in manifest.model_dump().items():
         if isinstance(value, dict):
-            tables += ["", f"[{key}]", *(f"{name} = {_toml(item)}" for name, item in value.items())]
-        else:
+            items = [f"{_key(name)} = {_toml(item)}" for name, item in value.items()]
+            tables += ["", f"[{key}]", *items] if items else []
+        elif value not in (None, ()):
             lines.append(f"{key} = {_toml(value)}")
     path.write_text("\n".join([*lines, *tables, ""]), encoding="utf-8")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def _toml(value: Any) -> str:

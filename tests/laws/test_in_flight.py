@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.batch import AT_ONCE, NEVER_NS
+from pipeline.batch import AT_ONCE, NEVER_NS, Batch
 from pipeline.batcher import Batcher
 from pipeline.clock import Instant
 from pipeline.drain import Drain
 from pipeline.engine import Engine
 from pipeline.in_flight import CHUNKS_MAX, InFlight
 from pipeline.rows import Rows
+from pipeline.runner import Scored
 
 CAPACITY = 16
 
@@ -271,7 +272,8 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
     slots = np.arange(CAPACITY, dtype=np.int32)
     batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
     batcher.offer(slots[running_rows:])
-    running = [SimpleNamespace(slots=slots[:running_rows], tier=0)] if running_rows else []
+    batch = Batch(0, slots[:running_rows])
+    running: list[object] = [Scored(batch, batch.slots, [], 1)] if running_rows else []
     stages = Stages(running, in_flight, lost)
     clock = SimpleNamespace(now_ns=lambda: 0, instant=lambda: Instant(0, 0))
     engine = Engine(
