@@ -42,15 +42,20 @@ PANES = 60
 
 @dataclass(frozen=True)
 class OutcomePlan:
-    """One declaration as the tables that the kernel reads; `names` in the order of their columns."""
+    """The declaration `declared` as the tables that the kernel reads; `names` in the order of their columns."""
 
-    name: str
+    declared: str
     key_column: int
     keys_expected: int
     names: tuple[str, ...]
     features: NDArray[np.int64]
     parameters: NDArray[np.float64]
     block_words: int
+
+    @property
+    def name(self) -> str:
+        """What checkpoints and errors call it; windows of an entity may have the same name."""
+        return f"outcome_state.{self.declared}"
 
 
 def plan_outcomes(

@@ -221,6 +221,11 @@ class FeatureState:
             }
         return self._local[slice_id]
 
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether anything is kept of scored rows."""
+        return bool(self._features.outcomes)
+
     def outcomes(self, slice_id: int) -> dict[str, OutcomeState]:
         """What is kept of a slice's scored rows."""
         if slice_id not in self._outcomes:

@@ -7,26 +7,27 @@ from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
 from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
-from pipeline.image.measures import MEASURES
 from pipeline.in_flight import InFlight
 from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
+from pipeline.outcome_watch import OutcomeWatch
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
-from pipeline.rows import Rows
-from pipeline.scoring import batcher_of, decider_of, promises, scorer_of
+from pipeline.row_layout import SUPERSEDED, layout_of
+from pipeline.scoring import batcher_of, decider_of, promises, reuse_of, scorer_of
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
 from pipeline.telemetry.meter import Meter
-from pipeline.tier import Tier, classes_of
+from pipeline.tier import ModelTier, Tier
 from pipeline.wire.metrics import MetricsRecord
 
 log = logging.getLogger(__name__)
@@ -60,17 +61,18 @@ class Assembly:
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
-        classes = classes_of(tiers)
-        measures = len(MEASURES) if classes else 0
-        self.rows = Rows(engine.rows_max, len(features.names), classes=len(classes), measures=measures)
+        layout = layout_of(config, features, tiers)
+        self.rows = layout.new_rows(engine.rows_max)
         self.in_flight = InFlight(self.rows)
         self.batcher = batcher_of(config, self.rows, tiers)
-        self.scorer = scorer_of(config, self.rows, tiers, clock, self.wake)
-        self.decider = decider_of(config, self.rows, tiers)
+        self.reuse = reuse_of(config, layout, clock)
+        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
+        self.decider = decider_of(config, self.rows, tiers, layout)
+        self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
         self.guarantee = guarantee_of(
-            config, tiers, features.names, self.producer, self.rows, self.in_flight, self.wake, clock.instant
+            config, tiers, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
         self.outlet = self.guarantee.outlet
         self.state_consumer: LaneConsumer | None = None
@@ -87,6 +89,7 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.outcomes = self._outcome_watch()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
         self.engine = self._engine()
 
@@ -113,6 +116,13 @@ class Assembly:
             self.positions,
             self.outlet.delivery_time,
         )
+
+    def _outcome_watch(self) -> OutcomeWatch:
+        """A replay keeps all partitions' state in one slice."""
+        counted = [number for number, tier in enumerate(self.tiers) if isinstance(tier, ModelTier)]
+        one_slice = self.replay is not None
+        slice_of = (lambda _: 0) if one_slice else (lambda partition: partition)
+        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of)
 
     def _replay(self) -> tuple[ReplayGroup, ReplayIntake]:
         """Everything that the topics hold now, from its oldest record."""
@@ -141,7 +151,9 @@ class Assembly:
             intake=self.intake,
             state=self.replay.dead if self.replay is not None else self.stage,
             batcher=self.batcher,
+            coalescer=self.coalescer,
             scorer=self.scorer,
+            outcomes=self.outcomes,
             decider=self.decider,
             outlet=self.outlet,
             rows=self.rows,
@@ -163,7 +175,8 @@ class Assembly:
 
     def _state_stage(self, features: FeatureSet, committed: dict[TopicPartition, int]) -> StateStage | None:
         config = self.config
-        if not config.catalog.entities and all(spec.role == "decide" for spec in config.inputs.values()):
+        kept = bool(features.outcomes and config.checkpoint.url)
+        if not kept and not config.catalog.entities and all(s.role == "decide" for s in config.inputs.values()):
             return None
         self.state_consumer = self._outside_consumer()
         clients = (self.state_consumer, self._partitions, self._watermarks)
@@ -219,6 +232,7 @@ class Assembly:
             "held": intake.held,
             **self.outlet.counts(),
             "not_finite": self.decider.not_finite,
+            "outcomes_missed": self.outcomes.missed,
             **promises(self.tiers),
         }
         if self.stage is not None:
@@ -227,6 +241,8 @@ class Assembly:
             counts["late"] += state.late
             counts["disordered"] += state.disordered
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **self.stage.counts())
+        if self.reuse is not None:
+            counts.update(reused_same=self.reuse.exact_hits, reused_like=self.reuse.near_hits)
         if self.replay is not None:
             counts["absorbed"] = self.replay.absorbed
         return counts

@@ -77,6 +77,11 @@ class Batcher:
         """Batches that were dispatched and have not been completed."""
         return len(self._running)
 
+    def waiting(self) -> NDArray[np.int32]:
+        """The rows that may still be scored, earliest deadline first; a view that holds until the next call."""
+        self._pending.settle()
+        return self._pending.slots
+
     def offer(self, slots: NDArray[np.int32]) -> None:
         """Take rows in. The array is copied."""
         self._level[slots] = levels_of(self._priority[slots])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.kernel import kernel
+from pipeline.overrides import Override, Overrides
 from pipeline.rows import Outcome, Rows
 
 _SCORED, _DEGRADED = int(Outcome.SCORED), int(Outcome.DEGRADED)
@@ -86,10 +87,16 @@ class Decider:
     so that a score of 0.7 reaches a threshold of 0.7. With `by_class` there are none: a row gets the decision
     of its likeliest class. `fallback` is the decision of an expired row, of one whose likeliest class is not
     sure enough or unknown, and of one whose model gave no finite number; the latter are counted in `not_finite`.
+    `overrides` then have the last word on rows that were scored.
     """
 
     def __init__(
-        self, rows: Rows, thresholds: Sequence[Sequence[float]], fallback: int, by_class: ByClass | None = None
+        self,
+        rows: Rows,
+        thresholds: Sequence[Sequence[float]],
+        fallback: int,
+        by_class: ByClass | None = None,
+        overrides: Sequence[Override] = (),
     ) -> None:
         for tier, limits in enumerate(thresholds):
             if any(low > high for low, high in pairwise(limits)):
@@ -105,10 +112,15 @@ class Decider:
         self._thresholds = [np.array(limits, np.float32) for limits in thresholds]
         self._fallback = fallback
         self._by_class = by_class and (np.array(by_class.decisions, np.int8), by_class.sure_min)
+        self._overrides = Overrides(rows, overrides)
         self.not_finite = 0
 
     def scored(self, slots: NDArray[np.int32], tier: int) -> None:
         """These rows have their score from this tier: `scored` by the first, `degraded` by any other."""
+        self._by_score(slots, tier)
+        self._overrides.apply(slots)
+
+    def _by_score(self, slots: NDArray[np.int32], tier: int) -> None:
         rows = self._rows
         if self._by_class is not None:
             decisions, sure_min = self._by_class

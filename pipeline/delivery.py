@@ -18,8 +18,9 @@ from pipeline.kafka.wake import Wake
 from pipeline.offsets import Commits
 from pipeline.outlet import Outlet, OutletTopics, Publisher
 from pipeline.plain_letters import PlainLetters
+from pipeline.row_layout import RowLayout
 from pipeline.rows import Rows
-from pipeline.tier import Tier, classes_of
+from pipeline.tier import Tier
 from pipeline.transactional_outlet import TransactionalOutlet
 from pipeline.transactions import Ended, Transactions
 from pipeline.wire.decision import DecisionEncoder
@@ -123,7 +124,7 @@ Guarantee = AtLeastOnce | ExactlyOnce
 def guarantee_of(
     config: PipelineConfig,
     tiers: Sequence[Tier],
-    features: Sequence[str],
+    layout: RowLayout,
     producer: LaneProducer,
     rows: Rows,
     in_flight: InFlight,
@@ -137,8 +138,9 @@ def guarantee_of(
         topic=config.catalog.decided.topic,
         tiers=[tier.label for tier in tiers],
         decisions=config.decide.labels,
-        features=features if config.publish.features else None,
-        classes=classes_of(tiers),
+        features=layout.published if config.publish.features else None,
+        classes=layout.classes,
+        reasons=layout.reasons,
     )
     if config.exactly_once:
         producer.partition_count(config.topics.dead_letters, config.engine.request_ms_max)

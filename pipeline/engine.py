@@ -6,8 +6,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from features.columns import Columns
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.coalesce import Coalescer
 from pipeline.decide import Decider
 from pipeline.drain import Drain
 from pipeline.image_rows import Unscorable
@@ -15,6 +17,7 @@ from pipeline.in_flight import InFlight
 from pipeline.intake import IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane
 from pipeline.kafka.wake import Wake
+from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
 from pipeline.rows import Rows
 from pipeline.scorer import Scorer
@@ -71,6 +74,9 @@ class StateSource(Protocol):
 class RowSource(Protocol):
     """What makes rows of the lanes' records."""
 
+    columns: Columns
+    """The events of the rows: a row's slot is its place in both."""
+
     @property
     def counts(self) -> IntakeCounts:
         """What has been read so far."""
@@ -101,7 +107,9 @@ class Engine:
         intake: RowSource,
         state: StateSource | None,
         batcher: Batcher,
+        coalescer: Coalescer,
         scorer: Scorer,
+        outcomes: OutcomeWatch,
         decider: Decider,
         outlet: Publisher,
         rows: Rows,
@@ -115,7 +123,9 @@ class Engine:
         self._intake = intake
         self._state = state
         self._batcher = batcher
+        self._coalescer = coalescer
         self._scorer = scorer
+        self._outcomes = outcomes
         self._decider = decider
         self._outlet = outlet
         self._rows = rows
@@ -201,14 +211,17 @@ class Engine:
                 if done.rejected:
                     self._bury(self._unscorable(done.rejected))
                 slots = self._in_flight.living(done.slots)
+                self._outcomes.scored(slots, done.batch.tier)
                 self._decider.scored(slots, done.batch.tier)
                 self._meter.batch(len(slots), done.batch.tier)
                 decided.append(slots)
-            if len(plan.expired):
-                self._decider.expired(plan.expired)
-                self._rows.dispatch_ns[plan.expired] = self._clock.now_ns()
-                self._rows.score_ns[plan.expired] = 0
-                decided.append(plan.expired)
+            for expired in (plan.expired, self._coalescer.superseded()):
+                if len(expired):
+                    self._outcomes.expired(expired)
+                    self._decider.expired(expired)
+                    self._rows.dispatch_ns[expired] = self._clock.now_ns()
+                    self._rows.score_ns[expired] = 0
+                    decided.append(expired)
             if not finished:
                 break
         return np.concatenate(decided) if decided else _NO_ROWS

@@ -14,8 +14,10 @@ from features.kernel import kernel
 from pipeline.decode import Reject
 from pipeline.image.decoder import ImageDecoder
 from pipeline.image.found import BadImageError
+from pipeline.reuse import Payload
 from pipeline.rows import Rows
 from pipeline.tier import ImageView, Session
+from pipeline.tier_reuse import TierReuse
 
 NO_CLASS = -1
 
@@ -40,10 +42,14 @@ class Unscorable(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The rows that have their score, those that never will, and how long the latter took, in ns."""
+    """The rows that have their score, and those that never will.
+
+    `cost_rows`: how many of them a model was asked about; `lost_ns`: how long the others took.
+    """
 
     slots: NDArray[np.int32]
     rejected: list[Unscorable]
+    cost_rows: int
     lost_ns: int
 
 
@@ -51,40 +57,62 @@ class ImageRows:
     """Decodes frames into memory of its own and has them classified. One thread at a time."""
 
     def __init__(
-        self, rows: Rows, session: Session, view: ImageView, rows_max: int, now_ns: Callable[[], int]
+        self,
+        rows: Rows,
+        session: Session,
+        view: ImageView,
+        rows_max: int,
+        reuse: TierReuse | None,
+        now_ns: Callable[[], int],
     ) -> None:
         self._rows = rows
         self._session = session
+        self._reuse = reuse
         self._now_ns = now_ns
         self._decoder = ImageDecoder(view.input, view.crop, view.pixels_max)
         self._tensor = np.zeros((rows_max, view.input.channels, view.input.height, view.input.width), np.float32)
         self._probabilities = np.zeros((rows_max, len(view.classes)), np.float32)
         self._clean = -1 if view.clean is None else view.clean
+        self._asked: list[tuple[int, Payload | None]] = []
 
     def score(self, slots: NDArray[np.int32]) -> Told:
         """Write score, likeliest class and probabilities of each frame that can be decoded."""
-        told = self._decode(slots)
-        good = told.slots
-        if len(good):
-            tensor, probabilities = self._tensor[: len(good)], self._probabilities[: len(good)]
+        told = self._fill(slots)
+        if self._asked:
+            asked = np.array([slot for slot, _ in self._asked], np.int32)
+            tensor, probabilities = self._tensor[: len(asked)], self._probabilities[: len(asked)]
             self._session.run(tensor, probabilities)
             rows = self._rows
-            _tell(good, probabilities, self._clean, rows.probabilities, rows.likeliest, rows.score)
+            _tell(asked, probabilities, self._clean, rows.probabilities, rows.likeliest, rows.score)
+            if self._reuse is not None:
+                for slot, payload in self._asked:
+                    self._reuse.keep(slot, payload)
         return told
 
-    def _decode(self, slots: NDArray[np.int32]) -> Told:
-        """Fill the tensor's first rows, one for each frame that is one."""
-        rows, lost_ns = self._rows, 0
-        good: list[int] = []
+    def _fill(self, slots: NDArray[np.int32]) -> Told:
+        """Fill the tensor's first rows, one for each frame that the model is to be asked about."""
+        self._asked, lost_ns = [], 0
+        scored: list[int] = []
         rejected: list[Unscorable] = []
         for slot in slots.tolist():
-            started_ns = self._now_ns()
-            address, length = int(rows.payload_address[slot]), int(rows.payload_length[slot])
+            started_ns, asked = self._now_ns(), len(self._asked)
             try:
-                self._decoder.decode(address, length, self._tensor[len(good)], rows.measures[slot])
-                rows.perceptual_hash[slot] = self._decoder.perceptual_hash
-                good.append(slot)
+                self._take(slot)
+                scored.append(slot)
             except BadImageError as error:
                 rejected.append(Unscorable(slot, Reject(0, error.code, str(error))))
+            if len(self._asked) == asked:
                 lost_ns += self._now_ns() - started_ns
-        return Told(np.array(good, np.int32) if rejected else slots, rejected, lost_ns)
+        return Told(np.array(scored, np.int32), rejected, len(self._asked), lost_ns)
+
+    def _take(self, slot: int) -> None:
+        """Give the frame an answer that there is, or put it into the tensor's next row."""
+        rows, reuse = self._rows, self._reuse
+        payload = reuse.payload(slot) if reuse is not None else None
+        if reuse is not None and reuse.same(slot, payload):
+            return
+        address, length = int(rows.payload_address[slot]), int(rows.payload_length[slot])
+        self._decoder.decode(address, length, self._tensor[len(self._asked)], rows.measures[slot])
+        rows.perceptual_hash[slot] = self._decoder.perceptual_hash
+        if reuse is None or not reuse.like(slot):
+            self._asked.append((slot, payload))

@@ -27,11 +27,19 @@ class Rows:
     Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. Of an image there are the
     `probabilities` of each class, the `likeliest` (-1: none told), `measures` and `perceptual_hash` of its pixels;
-    `reasons` holds a number for each that applies and NaN for the others.
+    `outcomes` are the features of outcome state, `reasons` has a number for each that applies. What of these is not
+    known of a row is NaN.
     """
 
     def __init__(
-        self, capacity_rows: int, features: int, *, classes: int = 0, measures: int = 0, reasons: int = 0
+        self,
+        capacity_rows: int,
+        features: int,
+        *,
+        classes: int = 0,
+        measures: int = 0,
+        outcomes: int = 0,
+        reasons: int = 0,
     ) -> None:
         self.capacity_rows = capacity_rows
         n = capacity_rows
@@ -58,12 +66,14 @@ class Rows:
         self.score: NDArray[np.float32] = np.zeros(n, np.float32)
         self.likeliest: NDArray[np.int8] = np.full(n, -1, np.int8)
         self.probabilities: NDArray[np.float32] = np.zeros((n, classes), np.float32)
-        self.measures: NDArray[np.float64] = np.zeros((n, measures), np.float64)
+        self.measures: NDArray[np.float64] = np.full((n, measures), np.nan, np.float64)
+        self.outcomes: NDArray[np.float64] = np.full((n, outcomes), np.nan, np.float64)
         self.perceptual_hash: NDArray[np.uint64] = np.zeros(n if measures else 0, np.uint64)
         self.reasons: NDArray[np.float32] = np.full((n, reasons), np.nan, np.float32)
         self.chunk: NDArray[np.int32] = np.zeros(n, np.int32)
         self.features64: NDArray[np.float64] = np.zeros((n, features), np.float64)
         self.features32: NDArray[np.float32] = np.zeros((n, features), np.float32)
+        self._untold = [array for array in (self.measures, self.outcomes, self.reasons) if array.shape[1]]
         self._head = 0
         self._tail = 0
         self._used_rows = 0
@@ -96,6 +106,8 @@ class Rows:
         first = self._head
         self._head = (self._head + rows) % self.capacity_rows
         self._used_rows += rows + skipped
+        for array in self._untold:
+            array[first : first + rows] = np.nan
         return first, rows + skipped
 
     def free(self, rows: int) -> None:

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.batch import Batch
 from pipeline.image_rows import NO_CLASS, ImageRows, Told, Unscorable
+from pipeline.reuse import Reuse
 from pipeline.rows import Rows
 from pipeline.tier import ModelTier, RuleTier, Session, Tier
+from pipeline.tier_reuse import TierReuse
 
 Now = Callable[[], int]
 
@@ -19,12 +21,14 @@ Now = Callable[[], int]
 class Scored:
     """What became of a batch: `slots` have their score, `rejected` never will.
 
-    `cost_ns` is what scoring `slots` took, without what was lost on the rejected; 0 for a rule.
+    `cost_ns` is what scoring `cost_rows` of them took, those that were not spared by an answer given before, without
+    what was lost on the others; 0 for a rule.
     """
 
     batch: Batch
     slots: NDArray[np.int32]
     rejected: list[Unscorable]
+    cost_rows: int
     cost_ns: int
 
 
@@ -46,7 +50,7 @@ class _FeatureRows:
         np.take(self._rows.features32, slots, axis=0, out=inputs, mode="clip")
         self._session.run(inputs, scores)
         self._rows.score[slots] = scores
-        return Told(slots, [], 0)
+        return Told(slots, [], len(slots), 0)
 
 
 class _RuleRows:
@@ -59,17 +63,27 @@ class _RuleRows:
     def score(self, slots: NDArray[np.int32]) -> Told:
         self._rule.score(self._rows.features64, slots, self._rows.score)
         self._rows.likeliest[slots] = NO_CLASS
-        return Told(slots, [], 0)
+        return Told(slots, [], 0, 0)
 
 
 class Runner:
     """Scores batches by any of the tiers, in memory of its own; None where it is not asked. One thread at a time."""
 
-    def __init__(self, rows: Rows, tiers: Sequence[Tier | None], rows_max: int, now_ns: Now) -> None:
+    def __init__(
+        self, rows: Rows, tiers: Sequence[Tier | None], rows_max: int, reuse: Reuse | None, now_ns: Now
+    ) -> None:
         self._rows = rows
         self._tiers = tiers
         self._now_ns = now_ns
-        self._ways = {n: _way(rows, tier, rows_max, now_ns) for n, tier in enumerate(tiers) if tier is not None}
+        self._ways: dict[int, _Way] = {}
+        for number, tier in enumerate(tiers):
+            if isinstance(tier, RuleTier):
+                self._ways[number] = _RuleRows(rows, tier)
+            elif tier is not None and tier.view is None:
+                self._ways[number] = _FeatureRows(rows, tier.session, rows_max)
+            elif tier is not None and tier.view is not None:
+                answers = TierReuse(rows, reuse, number, tier.view.clean) if reuse is not None else None
+                self._ways[number] = ImageRows(rows, tier.session, tier.view, rows_max, answers, now_ns)
 
     def run(self, batch: Batch) -> Scored:
         """Score the batch's rows."""
@@ -78,19 +92,11 @@ class Runner:
         took_ns = self._now_ns() - started_ns if isinstance(self._tiers[batch.tier], ModelTier) else 0
         self._rows.dispatch_ns[told.slots] = started_ns
         self._rows.score_ns[told.slots] = took_ns
-        return Scored(batch, told.slots, told.rejected, took_ns - told.lost_ns)
-
-
-def _way(rows: Rows, tier: Tier, rows_max: int, now_ns: Now) -> _Way:
-    if isinstance(tier, RuleTier):
-        return _RuleRows(rows, tier)
-    if tier.view is None:
-        return _FeatureRows(rows, tier.session, rows_max)
-    return ImageRows(rows, tier.session, tier.view, rows_max, now_ns)
+        return Scored(batch, told.slots, told.rejected, told.cost_rows, took_ns - told.lost_ns)
 
 
 def learn(tiers: Sequence[Tier], scored: Scored) -> None:
     """Tell the tier's cost model; in the loop's thread, as the batcher reads it there."""
     tier = tiers[scored.batch.tier]
-    if isinstance(tier, ModelTier) and len(scored.slots):
-        tier.cost.observe(len(scored.slots), scored.cost_ns)
+    if isinstance(tier, ModelTier) and scored.cost_rows:
+        tier.cost.observe(scored.cost_rows, scored.cost_ns)

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pipeline.batch import Batch
 from pipeline.kafka.wake import Wake
+from pipeline.reuse import Reuse
 from pipeline.rows import Rows
 from pipeline.runner import Runner, Scored, learn
 from pipeline.tier import RuleTier, Tier
@@ -43,9 +44,11 @@ class Scorer(Protocol):
 class InlineScorer:
     """Scores in `submit`: no hand-over to pay for, the loop waits for the model."""
 
-    def __init__(self, rows: Rows, tiers: Sequence[Tier], rows_max: int, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, rows: Rows, tiers: Sequence[Tier], rows_max: int, reuse: Reuse | None, now_ns: Callable[[], int]
+    ) -> None:
         self._tiers = tiers
-        self._runner = Runner(rows, tiers, rows_max, now_ns)
+        self._runner = Runner(rows, tiers, rows_max, reuse, now_ns)
         self._done: list[Scored] = []
 
     def submit(self, batch: Batch) -> None:
@@ -83,6 +86,7 @@ class ThreadScorer:
         rows: Rows,
         tiers: Sequence[Tier],
         rows_max: int,
+        reuse: Reuse | None,
         sessions: int,
         now_ns: Callable[[], int],
         wake: Callable[[], None],
@@ -95,11 +99,11 @@ class ThreadScorer:
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Scored | BaseException] = queue.SimpleQueue()
         self._in_flight = 0
-        self._rule = Runner(rows, [tier if isinstance(tier, RuleTier) else None for tier in tiers], 0, now_ns)
+        self._rule = Runner(rows, [tier if isinstance(tier, RuleTier) else None for tier in tiers], 0, None, now_ns)
         self._threads = [
             threading.Thread(
                 target=self._work,
-                args=(Runner(rows, tiers, rows_max, now_ns),),
+                args=(Runner(rows, tiers, rows_max, reuse, now_ns),),
                 name=f"headrace-session-{number}",
                 daemon=True,
             )

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 
 from pipeline.batcher import Batcher
-from pipeline.clock import SystemClock
+from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import ByClass, Decider
 from pipeline.kafka.wake import Wake
+from pipeline.reuse import Reuse, ReuseLimits
+from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
-from pipeline.tier import ModelTier, Tier, classes_of
+from pipeline.tier import ModelTier, Tier
 
 
 def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batcher:
@@ -25,22 +27,33 @@ def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Bat
     )
 
 
-def decider_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Decider:
+def decider_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], layout: RowLayout) -> Decider:
     """What decides by the scores, or by the classes, that these tiers give."""
-    decide, classes = config.decide, classes_of(tiers)
+    decide, classes = config.decide, layout.classes
     fallback = decide.labels.index(decide.fallback)
     if not decide.classes:
-        return Decider(rows, [tier.thresholds for tier in tiers], fallback)
+        return Decider(rows, [tier.thresholds for tier in tiers], fallback, None, layout.overrides)
     table = [decide.labels.index(decide.classes[name]) for name in classes]
-    return Decider(rows, [()] * len(tiers), fallback, ByClass(table, decide.sure_min))
+    return Decider(rows, [()] * len(tiers), fallback, ByClass(table, decide.sure_min), layout.overrides)
 
 
-def scorer_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], clock: SystemClock, wake: Wake) -> Scorer:
+def reuse_of(config: PipelineConfig, layout: RowLayout, clock: SystemClock) -> Reuse | None:
+    """The answers that are kept for frames that come again, None where none are."""
+    reuse = config.reuse
+    if not reuse.exact_rows and reuse.near_bits < 0:
+        return None
+    limits = ReuseLimits(reuse.exact_rows, reuse.near_rows, reuse.near_bits, reuse.age_ms_max * NS_PER_MS)
+    return Reuse(limits, clock.now_ns, layout.reason(SAME), layout.reason(LIKE))
+
+
+def scorer_of(
+    config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], reuse: Reuse | None, clock: SystemClock, wake: Wake
+) -> Scorer:
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, clock.now_ns)
-    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring)
+        return InlineScorer(rows, tiers, rows_max, reuse, clock.now_ns)
+    return ThreadScorer(rows, tiers, rows_max, reuse, config.engine.sessions, clock.now_ns, wake.ring)
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:

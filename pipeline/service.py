@@ -5,10 +5,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from features.state import FeatureSet
 from pipeline.assembly import Assembly, Sink
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
+from pipeline.row_layout import features_of
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -36,7 +36,7 @@ def run_pipeline(
     models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
     meant for the operator.
     """
-    features = FeatureSet(config.catalog)
+    features = features_of(config)
     tiers = open_tiers(config, features.names)
     clock = SystemClock()
     assembly = Assembly(config, tiers, features, [on_meter] if on_meter else [], clock)

@@ -12,10 +12,10 @@ def check_features(config: PipelineConfig) -> str:
     """
     from features.duration import in_words
     from features.paned import PanedPlan
-    from features.state import FeatureSet
+    from pipeline.row_layout import features_of
 
     try:
-        features = FeatureSet(config.catalog)
+        features = features_of(config)
     except ValueError as error:
         raise ConfigError("", [Problem("", str(error))]) from None
     found = [f"{len(features.names)} features, windows over {len(features.entities)} entities"]

@@ -54,7 +54,7 @@ def load(name: str, *, environ: Mapping[str, str], assignments: Sequence[str] = 
     layers = Layers(_read(source))
     lay_environment(layers, environ, SECTIONS)
     lay_assignments(layers, assignments, SECTIONS)
-    _resolve_folder(layers.tables, source)
+    _resolve_paths(layers.tables, source)
     try:
         config = _validated(layers)
     except ValidationError as error:
@@ -73,11 +73,12 @@ def _read(source: Path) -> dict[str, Any]:
         raise ConfigError(str(source), [Problem("", f"cannot be read as TOML: {error}")]) from None
 
 
-def _resolve_folder(tables: dict[str, Any], source: Path) -> None:
-    """A repository's folder is meant relative to the file that names it."""
-    models = tables.get("models")
-    if isinstance(models, dict) and isinstance(models.get("folder"), str):
-        models["folder"] = str((source.parent / models["folder"]).absolute())
+def _resolve_paths(tables: dict[str, Any], source: Path) -> None:
+    """Folders and files are meant relative to the file that names them."""
+    for section, key in (("models", "folder"), ("reuse", "near_report")):
+        table = tables.get(section)
+        if isinstance(table, dict) and isinstance(path := table.get(key), str) and path:
+            table[key] = str((source.parent / path).absolute())
     checkpoint = tables.get("checkpoint")
     if isinstance(checkpoint, dict) and isinstance(url := checkpoint.get("url"), str) and url and "://" not in url:
         checkpoint["url"] = str((source.parent / url).absolute())

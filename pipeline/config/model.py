@@ -6,6 +6,8 @@ from itertools import pairwise
 from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
+from features.outcome_spec import OutcomeSpec
+from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.sections import (
     CheckpointSection,
@@ -33,6 +35,9 @@ class PipelineConfig(Section):
     features: dict[str, FeatureSpec] = Field(default_factory=dict)
     tiers: tuple[TierSection, ...] = Field(min_length=1)
     decide: DecideSection
+    outcome_state: dict[str, OutcomeSpec] = Field(default_factory=dict)
+    overrides: tuple[OverrideSection, ...] = ()
+    reuse: ReuseSection = ReuseSection()
     publish: PublishSection = PublishSection()
     delivery: DeliverySection = DeliverySection()
     engine: EngineSection = EngineSection()
@@ -58,6 +63,23 @@ class PipelineConfig(Section):
         """Every topic that is read or written, inputs first."""
         read = tuple(spec.topic for spec in self.inputs.values())
         return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics)
+
+    @model_validator(mode="after")
+    def _tells_what_it_can(self) -> "PipelineConfig":
+        for override in self.overrides:
+            if override.decision not in self.decide.labels:
+                where = f"overrides: {override.reason}: {override.decision!r}"
+                raise ValueError(f"{where} is none of the labels {', '.join(self.decide.labels)}")
+        decided = self.catalog.decided
+        for name, spec in self.outcome_state.items():
+            if spec.key != decided.key:
+                raise ValueError(
+                    f"outcome_state: {name}.key: found {spec.key!r}, expected {decided.key!r}, the key of topic "
+                    f"{decided.topic!r}: such state moves with its partition"
+                )
+        if self.reuse != ReuseSection() and decided.format != "image":
+            raise ValueError("reuse: only answers about images are used again, the topic holds none")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> "PipelineConfig":

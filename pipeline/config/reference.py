@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -27,6 +28,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[models]": ModelsSection,
     "[[tiers]]": TierSection,
     "[decide]": DecideSection,
+    "[[overrides]]": OverrideSection,
+    "[reuse]": ReuseSection,
     "[publish]": PublishSection,
     "[delivery]": DeliverySection,
     "[checkpoint]": CheckpointSection,

@@ -36,6 +36,9 @@ class PipelineSection(Section):
     long as deadlines allow."""
     mode: Literal["live", "replay"] = "live"
     """`replay` merges partitions and topics by event time up to the end found at its start; no deadlines."""
+    coalesce: StrictBool = False
+    """Under overload, of the events of a key that wait only the newest is scored; the others expire at once. For what
+    is looked at again and again, such as a camera's scene."""
     future_ms_max: Ms = 86_400_000
     """An event dated further ahead of its record's timestamp is refused: it would make all others late."""
 

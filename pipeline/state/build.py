@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from features.signature import signature_of
+from features.signature import signature_of, signature_of_outcomes
 from features.state import FeatureSet, FeatureState
 from pipeline.clock import NS_PER_MS
 from pipeline.config.model import PipelineConfig
@@ -38,6 +38,8 @@ def build_stage(
         group = config.kafka.common["group.id"]
         store = CheckpointStore(checkpoint.url, config.pipeline.name, group, instance)
         signatures = {plan.name: signature_of(plan, catalog) for plan in features.entities}
+        for plan in features.outcomes:
+            signatures[plan.name] = signature_of_outcomes(config.outcome_state[plan.declared], catalog)
         shared = {plan.name for plan in features.entities if plan.shared}
 
         def slice_id(partition: TopicPartition | None) -> int | None:

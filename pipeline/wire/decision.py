@@ -65,9 +65,10 @@ def _reason_pieces(reasons: Sequence[str]) -> list[bytes]:
 class DecisionEncoder:
     """Writes decisions of one pipeline for events of one topic.
 
-    `tiers` are in the order of `Rows.tier`, `decisions` in that of `Rows.decision`. With `features` (the
-    names of the columns of `Rows.features64`) each decision carries their exact values; with `classes` (those of
-    `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that `Rows.reasons` has.
+    `tiers` are in the order of `Rows.tier`, `decisions` in that of `Rows.decision`. With `features` (the names of
+    the columns of `Rows.features64`, `measures` and `outcomes`) each decision carries their exact values; with
+    `classes` (those of `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that
+    `Rows.reasons` has.
     """
 
     def __init__(
@@ -142,7 +143,8 @@ class DecisionEncoder:
         count = len(slots)
         values = _NO_TEXT
         if self._features and count:
-            text = msgspec.json.encode(rows.features64[slots].tolist())
+            told = [array[slots] for array in (rows.features64, rows.measures, rows.outcomes) if array.shape[1]]
+            text = msgspec.json.encode(np.hstack(told).tolist())
             values = np.frombuffer(text + bytes(SLACK_BYTES), np.uint8)
         memory = memory or self._memory
         memory.reserve(self._payload_bytes_max(rows, slots, values), count)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pipeline.batch import AT_ONCE, NEVER_NS, Batch
 from pipeline.batcher import Batcher
 from pipeline.clock import Instant
+from pipeline.coalesce import Coalescer
 from pipeline.drain import Drain
 from pipeline.engine import Engine
 from pipeline.in_flight import CHUNKS_MAX, InFlight
@@ -273,7 +274,7 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
     batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
     batcher.offer(slots[running_rows:])
     batch = Batch(0, slots[:running_rows])
-    running: list[object] = [Scored(batch, batch.slots, [], 1)] if running_rows else []
+    running: list[object] = [Scored(batch, batch.slots, [], running_rows, 1)] if running_rows else []
     stages = Stages(running, in_flight, lost)
     clock = SimpleNamespace(now_ns=lambda: 0, instant=lambda: Instant(0, 0))
     engine = Engine(
@@ -283,7 +284,9 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
         intake=stages,
         state=None,
         batcher=batcher,
+        coalescer=Coalescer(rows, batcher, -1),
         scorer=stages,
+        outcomes=stages,
         decider=stages,
         outlet=stages,
         rows=rows,
