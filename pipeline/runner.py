@@ -28,8 +28,8 @@ class Scored:
     batch: Batch
     slots: NDArray[np.int32]
     rejected: list[Unscorable]
-    cost_rows: int
     cost_ns: int
+    cost_rows: int
 
 
 class _Way(Protocol):
@@ -70,7 +70,12 @@ class Runner:
     """Scores batches by any of the tiers, in memory of its own; None where it is not asked. One thread at a time."""
 
     def __init__(
-        self, rows: Rows, tiers: Sequence[Tier | None], rows_max: int, reuse: Reuse | None, now_ns: Now
+        self,
+        rows: Rows,
+        tiers: Sequence[Tier | None],
+        rows_max: int,
+        now_ns: Now,
+        reuse: Reuse | None = None,
     ) -> None:
         self._rows = rows
         self._tiers = tiers
@@ -92,7 +97,7 @@ class Runner:
         took_ns = self._now_ns() - started_ns if isinstance(self._tiers[batch.tier], ModelTier) else 0
         self._rows.dispatch_ns[told.slots] = started_ns
         self._rows.score_ns[told.slots] = took_ns
-        return Scored(batch, told.slots, told.rejected, told.cost_rows, took_ns - told.lost_ns)
+        return Scored(batch, told.slots, told.rejected, took_ns - told.lost_ns, told.cost_rows)
 
 
 def learn(tiers: Sequence[Tier], scored: Scored) -> None:

@@ -45,10 +45,15 @@ class InlineScorer:
     """Scores in `submit`: no hand-over to pay for, the loop waits for the model."""
 
     def __init__(
-        self, rows: Rows, tiers: Sequence[Tier], rows_max: int, reuse: Reuse | None, now_ns: Callable[[], int]
+        self,
+        rows: Rows,
+        tiers: Sequence[Tier],
+        rows_max: int,
+        now_ns: Callable[[], int],
+        reuse: Reuse | None = None,
     ) -> None:
         self._tiers = tiers
-        self._runner = Runner(rows, tiers, rows_max, reuse, now_ns)
+        self._runner = Runner(rows, tiers, rows_max, now_ns, reuse)
         self._done: list[Scored] = []
 
     def submit(self, batch: Batch) -> None:
@@ -86,10 +91,10 @@ class ThreadScorer:
         rows: Rows,
         tiers: Sequence[Tier],
         rows_max: int,
-        reuse: Reuse | None,
         sessions: int,
         now_ns: Callable[[], int],
         wake: Callable[[], None],
+        reuse: Reuse | None = None,
     ) -> None:
         self._tiers = tiers
         self._wake = wake
@@ -99,11 +104,11 @@ class ThreadScorer:
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Scored | BaseException] = queue.SimpleQueue()
         self._in_flight = 0
-        self._rule = Runner(rows, [tier if isinstance(tier, RuleTier) else None for tier in tiers], 0, None, now_ns)
+        self._rule = Runner(rows, [tier if isinstance(tier, RuleTier) else None for tier in tiers], 0, now_ns)
         self._threads = [
             threading.Thread(
                 target=self._work,
-                args=(Runner(rows, tiers, rows_max, reuse, now_ns),),
+                args=(Runner(rows, tiers, rows_max, now_ns, reuse),),
                 name=f"headrace-session-{number}",
                 daemon=True,
             )

@@ -52,8 +52,8 @@ def scorer_of(
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, reuse, clock.now_ns)
-    return ThreadScorer(rows, tiers, rows_max, reuse, config.engine.sessions, clock.now_ns, wake.ring)
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse)
+    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse)
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:

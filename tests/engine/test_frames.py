@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from models.manifest import ModelError
+from pipeline.config.load import load
+from pipeline.tiers import open_tiers
 from tests.frames import (
     CLASSES,
+    TIERS,
     TOPICS,
     Frame,
     frame,
@@ -21,6 +25,7 @@ from tests.frames import (
     write_classifiers,
 )
 from tests.traffic import read, run_until
+from tests.unit.tiny_models import write_repository
 
 LEVELS = (20, 60, 70, 128, 190, 200, 240)
 DECISIONS = {20: "reject", 60: "inspect", 128: "pass", 200: "reject", 240: "reject"}
@@ -114,3 +119,82 @@ def test_each_bad_frame_is_a_dead_letter_as_it_came(embedded: Start, models: Pat
     assert headers[: len(bad.headers)] == bad.headers
     assert dict(headers)["__streams.errors.exception"] == f"headrace.{code}".encode()
     assert dict(headers)["__streams.errors.offset"] == b"1"
+
+
+WINDOWED = (
+    "entities.camera.key=camera_id",
+    'features.seen={ entity = "camera", aggregate = "count", span = "1h" }',
+    "publish.features=true",
+)
+
+
+def test_windows_over_cameras_are_rebuilt_from_frames_that_are_read_again(embedded: Start, models: Path) -> None:
+    bootstrap = embedded(TOPICS)
+    bad = frame("c0", 99, image(128, 640, 480)[:-400])  # an event, whose pixels turn out to be none
+    for first, told in ((0, 1), (20, 2)):
+        send_frames(bootstrap, [*(frame(f"c{n % 2}", n, GOOD) for n in range(first, first + 20)), bad])
+        config = vision(bootstrap, models, "kafka.consumer.session.timeout.ms=6000", *WINDOWED)
+        assert run_until(config, 21).totals.outcomes["scored"] == 20, told
+    counts = {int(row["id"]): row["features"]["seen"] for _, row in decided(bootstrap, 40)}
+    assert counts == {n: n // 2 + 1 + (n >= 20 and n % 2 == 0) for n in range(40)}
+
+
+def test_a_frame_past_saving_is_expired_whatever_its_pixels_hold(embedded: Start, models: Path) -> None:
+    bootstrap = embedded(TOPICS)
+    send_frames(bootstrap, [frame("c1", n, image(128, 640, 480)[: -400 * (n % 2) or None]) for n in range(20)])
+    totals = run_until(vision(bootstrap, models, "pipeline.budget_ms=1", "pipeline.budget_ms_max=1"), 20).totals
+    assert totals.outcomes["expired"] == 20
+    for _, row in decided(bootstrap, 20):
+        assert (row["outcome"], row["decision"], row["score"]) == ("expired", "inspect", None)
+        assert (row["class"], row["probabilities"]) == (None, None)
+
+
+def test_a_classifier_without_a_clean_class_decides_by_class(embedded: Start, tmp_path: Path) -> None:
+    bootstrap = embedded(TOPICS)
+    folder = write_classifiers(tmp_path / "defects", clean=None)
+    levels = {0: 20, 1: 128, 2: 240, 3: 64}
+    send_frames(bootstrap, [frame("c1", number, image(level)) for number, level in levels.items()])
+    by_class = (
+        "decide.thresholds=[]",
+        'decide.classes={ bright = "reject", clean = "pass", dark = "inspect" }',
+        "decide.fallback=inspect",
+        "decide.sure_min=0.8",
+    )
+    assert run_until(vision(bootstrap, folder, *by_class), 4).totals.outcomes["scored"] == 4
+    rows = {int(row["id"]): row for _, row in decided(bootstrap, 4)}
+    assert [rows[n]["decision"] for n in range(4)] == ["inspect", "pass", "reject", "inspect"]
+    assert [rows[n]["class"] for n in range(3)] == ["dark", "clean", "bright"]
+    assert all(row["score"] == max(row["probabilities"].values()) for row in rows.values())
+    assert rows[3]["score"] < 0.8
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ((), "no class is clean"),
+        (
+            ("decide.thresholds=[]", 'decide.classes={ bright = "reject" }'),
+            "its classes are bright, clean, dark, decide.classes has bright",
+        ),
+    ],
+)
+def test_classes_that_nothing_decides_on_are_refused(tmp_path: Path, more: tuple[str, ...], told: str) -> None:
+    folder = write_classifiers(tmp_path / "defects", clean=None)
+    with pytest.raises(ModelError, match=told):
+        open_tiers(vision("localhost:1", folder, *more), ())
+
+
+def test_tiers_that_tell_other_classes_are_refused(tmp_path: Path) -> None:
+    folder = write_classifiers(tmp_path / "models", TIERS[:1])
+    write_classifiers(folder, TIERS[1:], classes=("clean", "bright", "dark"))
+    with pytest.raises(ModelError, match="the classes of lite are clean, bright, dark, those of primary are bright"):
+        open_tiers(vision("localhost:1", folder), ())
+
+
+def test_a_model_of_features_is_refused_for_images_and_the_reverse(models: Path) -> None:
+    write_repository(models, ("amount",), names=("sum",))
+    with pytest.raises(ModelError, match="it takes features, topic 'frames' has images"):
+        open_tiers(vision("localhost:1", models, "tiers.lite.model=sum"), ())
+    fraud = load("fraud", environ={}, assignments=(f"models.folder={models}", "tiers.primary.model=surface-cnn"))
+    with pytest.raises(ModelError, match="it takes images, topic 'transactions' has format json"):
+        open_tiers(fraud.config, tuple(fraud.config.features))
