@@ -62,5 +62,5 @@ def test_a_bound_that_is_reached_is_named():
     columns.length[:] = NUMBER
     columns.value[0] = np.arange(64)
     rows, zeros, out = np.arange(64, dtype=np.int32), np.zeros(64, np.int64), np.zeros((64, 1))
-    with pytest.raises(StateFullError, match="'outcome_state.camera'"):
+    with pytest.raises(StateFullError, match=r"'outcome_state\.camera'"):
         state.advance(columns, rows, rows * 0, zeros, zeros, np.zeros(64, np.float32), out, out)
