@@ -8,6 +8,9 @@ from pipeline.image.duplicate import payload_hash
 from pipeline.reuse import Answer, Payload, Reuse
 from pipeline.rows import Rows
 
+MEASURED_TIER = 0
+"""The only one whose answers are given to like pictures: the report on how often that is wrong is about its model."""
+
 
 class TierReuse:
     """Looks frames up for one session of a tier, and keeps what the session told. `reuse` is shared, this is not.
@@ -38,7 +41,7 @@ class TierReuse:
 
     def like(self, slot: int) -> bool:
         """Give a row that was decoded the answer for a like picture of its camera, if there is one."""
-        if not self._reuse.wants_pictures:
+        if self._tier != MEASURED_TIER or not self._reuse.wants_pictures:
             return False
         found = self._reuse.like(self._tier, self._camera(slot), int(self._rows.perceptual_hash[slot]))
         if found is not None:

@@ -12,6 +12,7 @@ from models.repository import ModelEntry, Repository
 from models.session import CUDA, ModelSession
 from pipeline.config.model import PipelineConfig
 from pipeline.config.sections import TierSection
+from pipeline.reuse_report import check_report
 from pipeline.tier import ImageView, ModelTier, RuleTier, Tier
 from pipeline.wire.decision import TierLabel
 
@@ -42,6 +43,8 @@ def _model(
 ) -> ModelTier:
     entry = repository.load(spec.model, spec.version)
     view = _view(config, entry)
+    if view is not None and config.reuse.near_bits >= 0 and spec is config.tiers[0]:
+        check_report(config.reuse, entry, view.crop)
     session = ModelSession(
         entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
     )

@@ -26,7 +26,7 @@ SUMMARIES = {
     "backfill": "Compute the features of files, offline, by the stream's own kernels.",
     "config": "Check a configuration, or show the values in force.",
     "demo": "Simulated traffic through a shipped pipeline, live, with nothing to install.",
-    "models": "List the models of a repository.",
+    "models": "List the models of a repository; measure how far answers about frames carry.",
     "plan": "Predict latencies, goodput and the processes that a load needs, in virtual time.",
     "replay": "Put files through the pipeline, or into its topics.",
     "run": "Run a pipeline against Kafka until it is told to stop.",

@@ -1,14 +1,19 @@
-"""`headrace models`: what can be run."""
+"""`headrace models`: what can be run, and how far its answers carry."""
 
 import json
 from pathlib import Path
 
 import click
 
+from pipeline.cli.reuse import reuse
+
 
 @click.group()
 def models() -> None:
-    """List the models of a repository."""
+    """List the models of a repository; measure how far answers about frames carry."""
+
+
+models.add_command(reuse)
 
 
 @models.command(name="list")

@@ -64,5 +64,5 @@ def test_pictures_are_kept_of_so_many_cameras_whatever_keys_arrive():
 def test_what_is_not_wanted_is_not_kept():
     reuse, _ = made(exact_rows=0, near_bits=-1)
     reuse.keep((1, 2), b"c", answer())
-    assert not (reuse.wants_payloads or reuse.wants_pictures)
+    assert (reuse.wants_payloads, reuse.wants_pictures) == (False, False)
     assert reuse.same(0, (1, 2)) is None
