@@ -61,6 +61,7 @@ class ImageDecoder:
         self._palette = np.zeros((257, 4), np.uint8)
         self._packed, self._pixels = np.empty(0, np.uint8), np.empty(0, np.uint8)
         self._luma = np.empty((image.height, image.width), np.float32)
+        self._sums = np.empty((5, image.width))
         self._scratch = Scratch()
         self.perceptual_hash = 0
         """difference_hash of the last frame decoded (uint64)."""
@@ -80,7 +81,7 @@ class ImageDecoder:
             *(pixels, box, self._mean, self._std, _turned(out, orientation), self._scratch),
             _turned(self._luma[None], orientation)[0],
         )
-        measure(self._luma, measures)
+        measure(self._luma, self._sums, measures)
         self.perceptual_hash = int(difference_hash(self._luma))
 
     def _jpeg(self, address: int, length: int) -> tuple[NDArray[np.uint8], int]:

@@ -22,31 +22,33 @@ DARK_MAX, BRIGHT_MIN = 5.5 / 255, 249.5 / 255
 HASH_ROWS, HASH_COLUMNS = 8, 9
 
 
-@kernel("void(float32[:,::1], float64[::1])")
-def measure(luma: Any, out: Any) -> None:
-    """Write MEASURES of a luma in [0, 1], float32[H, W], H and W 3 at least, to float64[4]."""
+@kernel("void(float32[:,::1], float64[:,::1], float64[::1])")
+def measure(luma: Any, sums: Any, out: Any) -> None:
+    """Write MEASURES of a luma in [0, 1], float32[H, W], H and W 3 at least, to float64[4].
+
+    sums: float64[5, W], room for the sums of each column: columns are independent, so that they are vectorised.
+    """
     height, width = luma.shape
-    total, dark, bright = 0.0, 0, 0
+    dark_max, bright_min, four = np.float32(DARK_MAX), np.float32(BRIGHT_MIN), np.float32(4.0)
+    sums[:] = 0.0
+    of_luma, of_dark, of_bright, of_edges, of_squares = sums[0], sums[1], sums[2], sums[3], sums[4]
     for y in range(height):
-        of_row = np.float32(0.0)
+        line = luma[y]
         for x in range(width):
-            value = luma[y, x]
-            of_row += value
-            dark += value <= DARK_MAX
-            bright += value >= BRIGHT_MIN
-        total += of_row
-    edges = squares = 0.0
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            around = luma[y - 1, x] + luma[y + 1, x] + luma[y, x - 1] + luma[y, x + 1]
-            edge = np.float64(around - np.float32(4.0) * luma[y, x])
-            edges += edge
-            squares += edge * edge
+            of_luma[x] += line[x]
+            of_dark[x] += 1.0 if line[x] <= dark_max else 0.0
+            of_bright[x] += 1.0 if line[x] >= bright_min else 0.0
+        if 0 < y < height - 1:
+            above, below = luma[y - 1], luma[y + 1]
+            for x in range(1, width - 1):
+                edge = np.float64(above[x] + below[x] + line[x - 1] + line[x + 1] - four * line[x])
+                of_edges[x] += edge
+                of_squares[x] += edge * edge
     count, inside = height * width, (height - 2) * (width - 2)
-    out[EXPOSURE] = total / count
-    out[SHARPNESS] = max(squares / inside - (edges / inside) ** 2, 0.0) * 255.0**2
-    out[DARK] = dark / count
-    out[BRIGHT] = bright / count
+    out[EXPOSURE] = np.sum(of_luma) / count
+    out[SHARPNESS] = max(np.sum(of_squares) / inside - (np.sum(of_edges) / inside) ** 2, 0.0) * 255.0**2
+    out[DARK] = np.sum(of_dark) / count
+    out[BRIGHT] = np.sum(of_bright) / count
 
 
 @kernel("uint64(float32[:,::1])")

@@ -117,7 +117,7 @@ def _unfilter(raw: Any, at: int, size: int, step: int, line: Any, above: Any) ->
 
 
 @kernel()
-def _sample(line: Any, index: int, bits: int) -> int:
+def _sample(line: Any, index: int, bits: int) -> Any:
     """One sample of a row, as it is stored; of 16 bits the high byte."""
     if bits == 8:
         return np.int64(line[index])
