@@ -5,7 +5,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from image_files import chunk, exif, frame_at, jpeg, photo, png, saved, segment, with_segment
+from image_files import chunk, exif, frame_at, jpeg, photo, png, saved, segment, segments, with_segment
 from PIL import Image, ImageOps
 
 from models.manifest import ImageInput
@@ -36,6 +36,8 @@ def pillows(raw: bytes, mode: str = "RGB") -> np.ndarray:
 
 
 GREY, COLOUR = photo(30, 44, 1), photo(30, 44, 3)
+PLAIN = jpeg(COLOUR)
+SCAN = segments(PLAIN)[-1][2]
 PICTURES = {
     "grey JPEG": jpeg(GREY),
     "colour JPEG": jpeg(COLOUR, subsampling="4:4:4"),
@@ -43,6 +45,9 @@ PICTURES = {
     "progressive JPEG": jpeg(COLOUR, progressive=True),
     "grey progressive JPEG": jpeg(GREY, progressive=True),
     "JPEG with restarts": jpeg(COLOUR, restart_marker_blocks=2),
+    "JPEG that relies on the standard codes": b"".join(
+        [PLAIN[:2], *(PLAIN[first:end] for marker, first, end in segments(PLAIN) if marker != 0xC4), PLAIN[SCAN:]]
+    ),
     "JPEG that stores RGB": jpeg(COLOUR, keep_rgb=True),
     "JPEG with a profile and a comment": jpeg(COLOUR, icc_profile=bytes(70_000), comment=b"line 4"),
     "JPEG with a thumbnail": with_segment(jpeg(COLOUR), 0xE1, b"Exif\0\0" + exif(1) + jpeg(photo(8, 8))),
