@@ -145,6 +145,11 @@ def _spread(
     channels = target.shape[1]
     alpha = 1 if kind in (GREY_ALPHA, COLOUR_ALPHA) else 0
     stored = channels + alpha
+    if bits == 8 and step == 1 and not alpha:
+        row = target.reshape(target.size)
+        for index in range(count * channels):
+            row[index] = line[index]
+        return 0
     scale = 255 // ((1 << bits) - 1) if bits < 8 else 1
     for index in range(count):
         for channel in range(channels):
