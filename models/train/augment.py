@@ -1,0 +1,97 @@
+"""Pictures as training sees them: through the stream's own kernel, each time a little different."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.manifest import ImageInput
+from models.preprocess import Scratch, prepare
+from models.train.pictures import Pixels
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far a picture is changed: it shows the same class whichever way it is turned."""
+
+    shrink: float = 0.3
+    """At most this share of each side is left out."""
+    brightness: float = 0.15
+    contrast: float = 0.3
+    noise: float = 0.04
+    turned: bool = True
+
+
+def tensor_of(images: Sequence[Pixels], image: ImageInput) -> NDArray[np.float32]:
+    """float32[rows, C, H, W]: whole pictures as the stream would show them."""
+    out = np.empty((len(images), image.channels, image.height, image.width), np.float32)
+    mean, std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
+    scratch = Scratch()
+    for pixels, place in zip(images, out, strict=True):
+        prepare(pixels, (0.0, 0.0, pixels.shape[1], pixels.shape[0]), mean, std, place, scratch)
+    return out
+
+
+class Augmenter:
+    """Batches of changed pictures; the same for the same seed and epoch."""
+
+    def __init__(
+        self,
+        images: Sequence[Pixels],
+        truth: NDArray[np.int64],
+        image: ImageInput,
+        augmentation: Augmentation,
+        batch: int,
+        seed: int,
+    ) -> None:
+        self._images, self._truth = images, truth
+        self._image, self._augmentation = image, augmentation
+        self._batch, self._seed = min(batch, len(images)), seed
+        self._mean, self._std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
+        self._scratch = Scratch()
+
+    @property
+    def batches_an_epoch(self) -> int:
+        """Batches of one size: what is left over waits for another epoch's order."""
+        return len(self._images) // self._batch
+
+    def batches(self, epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+        """All pictures once in a new order."""
+        random = np.random.default_rng([self._seed, 3, epoch])
+        order = random.permutation(len(self._images))
+        for number in range(self.batches_an_epoch):
+            rows = order[number * self._batch : (number + 1) * self._batch]
+            yield self._changed(rows, random), self._truth[rows]
+
+    def _changed(self, rows: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.float32]:
+        image, how = self._image, self._augmentation
+        out = np.empty((len(rows), image.channels, image.height, image.width), np.float32)
+        for row, place in zip(rows, out, strict=True):
+            pixels = self._images[row]
+            height, width = pixels.shape[:2]
+            high, wide = (side * (1 - how.shrink * random.random()) for side in (height, width))
+            left, top = random.random() * (width - wide), random.random() * (height - high)
+            box = (left, top, min(left + wide, width), min(top + high, height))
+            prepare(pixels, box, self._mean, self._std, self._turned(place, random), self._scratch)
+        mean, std = (values.reshape(1, -1, 1, 1) for values in (self._mean, self._std))
+        contrast = np.exp(random.uniform(-how.contrast, how.contrast, (len(rows), 1, 1, 1)))
+        shift = random.uniform(-how.brightness, how.brightness, (len(rows), 1, 1, 1))
+        grain = random.standard_normal(out.shape, np.float32) * random.uniform(0, how.noise, (len(rows), 1, 1, 1))
+        middle = (out * std + mean).mean((2, 3), keepdims=True)
+        changed = (out * std + mean - middle) * contrast + middle + shift + grain
+        result: NDArray[np.float32] = ((np.clip(changed, 0, 1) - mean) / std).astype(np.float32)
+        return result
+
+    def _turned(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+        """A view of the place of one picture, in one of eight attitudes: what is written to it is turned."""
+        if not self._augmentation.turned:
+            return place
+        turns = random.integers(8)
+        if turns & 1:
+            place = place[:, :, ::-1]
+        if turns & 2:
+            place = place[:, ::-1]
+        square = place.shape[1] == place.shape[2]
+        return place.transpose(0, 2, 1) if turns & 4 and square else place

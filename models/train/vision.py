@@ -1,0 +1,130 @@
+"""Training a classifier of images, and registering it: float32, and int8 where it passes its gate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+import jax
+import numpy as np
+
+from models.manifest import ImageInput, ModelError, Trained
+from models.repository import ModelEntry, Repository
+from models.train.augment import Augmentation, Augmenter, tensor_of
+from models.train.image_entries import Lineage, register
+from models.train.network import Network, Recipe, fit
+from models.train.onnx_conv import Layer, network_of
+from models.train.pictures import CALIBRATION_SHARE, Chosen, Pictures, check_split, held_out_share
+from models.train.quantise import ACCURACY_DROP_MAX, AGREEMENT_MIN
+
+RESUME_IMAGES = 256
+LAYERS = (Layer(5, 2, 16), Layer(3, 2, 32), Layer(3, 1, 32), Layer(3, 2, 64), Layer(3, 1, 64), Layer(3, 2, 96))
+SIDE = 96
+RECIPE = Recipe(epochs=40)
+AUGMENTATION = Augmentation()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train, from what, and as what to register it."""
+
+    name: str = "surface-cnn"
+    version: str = "1"
+    clean: str | None = None
+    licence: str = "Apache-2.0"
+    side: int = SIDE
+    channels: Literal[1, 3] = 1
+    layers: tuple[Layer, ...] = LAYERS
+    start: ModelEntry | None = None
+    """The float32 model whose weights, size and layers it starts from; None starts from noise."""
+    recipe: Recipe = RECIPE
+    augmentation: Augmentation = AUGMENTATION
+    agreement_min: float = AGREEMENT_MIN
+    accuracy_drop_max: float = ACCURACY_DROP_MAX
+
+
+def train(
+    repository: Repository,
+    pictures: Pictures,
+    chosen: Chosen,
+    held_out: Chosen,
+    plan: Plan,
+    *,
+    data: str,
+    when: date,
+    seed: int,
+    progress: Callable[[str], None] = lambda text: None,
+) -> list[ModelEntry]:
+    """Train on the pictures chosen, evaluate on those held out, register; returns the entries, float32 first.
+
+    A tenth of those chosen is kept for the temperature. `data` and `when`, the day, are what the manifests say.
+    Raises ModelError when the pictures do not suffice, and QuantisationError, with the float32 model registered
+    alone, when the int8 model is too far from it.
+    """
+    check_split(pictures, chosen, held_out)
+    clean = _index(pictures.names, plan.clean)
+    image = _image_of(plan, pictures.chosen(chosen))
+    kept = held_out_share(np.where(chosen, pictures.truth, -1), CALIBRATION_SHARE, seed) & chosen
+    learnt, tuned, tested = (pictures.chosen(rows) for rows in (chosen & ~kept, kept, held_out))
+    network = _network(plan, image, learnt, seed)
+    augmenter = Augmenter(learnt.images, learnt.truth, image, plan.augmentation, plan.recipe.batch, seed)
+    fit(
+        network,
+        augmenter.batches,
+        augmenter.batches_an_epoch,
+        plan.recipe,
+        seed,
+        lambda epoch, loss: progress(f"epoch {epoch + 1} of {plan.recipe.epochs}, loss {loss:.3f}"),
+    )
+    progress("measuring, and quantising to int8")
+    trained = Trained(
+        when=when,
+        how=_how(network, plan),
+        data=data,
+        rows=len(learnt.images),
+        positives=int((learnt.truth != clean).sum()),
+        seed=seed,
+    )
+    lineage = Lineage(plan.name, plan.version, plan.clean, plan.licence, trained)
+    limits = plan.agreement_min, plan.accuracy_drop_max
+    return register(repository, network, image, learnt, tuned, tested, lineage, limits)
+
+
+def _image_of(plan: Plan, pictures: Pictures) -> ImageInput:
+    """The input that the start has, or one whose mean and deviation are those of the pictures."""
+    if plan.start is not None:
+        image = plan.start.manifest.image
+        if image is None:
+            raise ModelError(f"{plan.start.path}: takes no image, so there is nothing to start from")
+        return image
+    ones, none = (1.0,) * plan.channels, (0.0,) * plan.channels
+    plain = ImageInput(height=plan.side, width=plan.side, channels=plan.channels, mean=none, std=ones)
+    values = tensor_of(pictures.images, plain)
+    mean, std = values.mean((0, 2, 3)), np.maximum(values.std((0, 2, 3)), 0.01)
+    return plain.model_copy(
+        update={"mean": tuple(mean.round(4).tolist()), "std": tuple(std.astype(np.float64).round(4).tolist())}
+    )
+
+
+def _network(plan: Plan, image: ImageInput, learnt: Pictures, seed: int) -> Network:
+    if plan.start is None:
+        return Network(plan.layers, image.channels, len(learnt.names), seed)
+    folded = network_of(plan.start.path)
+    network = Network(folded.layers, image.channels, len(learnt.names), seed)
+    some = np.random.default_rng([seed, 5]).permutation(len(learnt.images))[:RESUME_IMAGES]
+    network.resume(folded, tensor_of([learnt.images[row] for row in some], image))
+    return network
+
+
+def _index(names: tuple[str, ...], name: str | None) -> int:
+    if name is not None and name not in names:
+        raise ModelError(f"clean class {name}: no such class; there are {', '.join(names)}")
+    return -1 if name is None else names.index(name)
+
+
+def _how(network: Network, plan: Plan) -> str:
+    layers = ", ".join(
+        f"{layer.kernel}x{layer.kernel}/{layer.stride} to {layer.channels}" for layer in network.layers
+    )
+    start = "" if plan.start is None else f" from {plan.start.manifest.name}/{plan.start.manifest.version}"
+    return f"JAX {jax.__version__}, {plan.recipe.epochs} epochs{start}, convolutions {layers}"
