@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from models.train.onnx_conv import Folded, Layer
 
-jax.config.update("jax_platforms", "cpu")  # the network is small, and a result is to be the same everywhere
+_settings: Any = jax.config
+_settings.update("jax_platforms", "cpu")  # the network is small, and a result is to be the same everywhere
 NORM_EPSILON = 1e-5
 NORM_MOMENTUM = 0.9
 Floats = NDArray[np.float32]

@@ -8,8 +8,9 @@ import numpy as np
 import simplejpeg
 
 from models.repository import Repository
+from models.train.network import Recipe
 from models.train.pictures import within
-from models.train.vision import Plan, Recipe, train
+from models.train.vision import Plan, train
 from pipeline.image.folder import read_pictures, shown
 from pipeline.sim.surfaces import CLASSES, CLEAN, SurfaceSource
 
