@@ -107,7 +107,8 @@ class Manifest(_Part):
     classes: tuple[str, ...] = ()
     """Of an image classifier: what each column of the output is the probability of."""
     clean: str | None = None
-    """The class that is no defect, if there is one: the score is 1 less its probability."""
+    """The class that is no defect, if there is one: the score is 1 less its probability. Without one the score is
+    the likeliest class's probability, and a pipeline has to say which class means which decision."""
     thresholds: tuple[float, ...]
     """Scores at which the decisions above the lowest begin."""
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")

@@ -91,6 +91,7 @@ class Assembly:
             self.group, self.intake = self._group(committer), self._intake()
         self.outcomes = self._outcome_watch()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
+        self.outlet.on_bury = self.meter.buried
         self.engine = self._engine()
 
     def _intake(self) -> Intake:

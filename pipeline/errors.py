@@ -7,6 +7,10 @@ class HeadraceError(Exception):
     """An error whose text is meant for the operator; the command line prints it without a traceback."""
 
 
+class UnusableFileError(HeadraceError):
+    """A file or folder that was named cannot be read as what it is meant to hold."""
+
+
 class LostOffsetsError(HeadraceError):
     """A committed offset lies outside what its topic still holds."""
 

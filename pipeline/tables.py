@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 
 from features.catalog import InputSpec
 from features.schema import EventField
-from pipeline.errors import HeadraceError
+from pipeline.errors import UnusableFileError
 
 BATCH_ROWS = 65_536
 FORMATS = (".parquet", ".csv", ".jsonl", ".ndjson")
 
 
-class TableError(HeadraceError):
+class TableError(UnusableFileError):
     """A file that cannot be read as events of an input."""
 
 

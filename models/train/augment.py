@@ -1,6 +1,6 @@
 """Pictures as training sees them: through the stream's own kernel, each time a little different."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.manifest import ImageInput
 from models.preprocess import Scratch, prepare
-from models.train.pictures import Pixels
+from models.train.pictures import Pictures
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class Augmentation:
     turned: bool = True
 
 
-def tensor_of(images: Sequence[Pixels], image: ImageInput) -> NDArray[np.float32]:
-    """float32[rows, C, H, W]: whole pictures as the stream would show them."""
+def shown(pictures: Pictures, image: ImageInput) -> NDArray[np.float32]:
+    """float32[rows, C, H, W]: whole pictures as the stream would show their pixels."""
+    images = pictures.images
     out = np.empty((len(images), image.channels, image.height, image.width), np.float32)
     mean, std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
     scratch = Scratch()
@@ -39,16 +40,15 @@ class Augmenter:
 
     def __init__(
         self,
-        images: Sequence[Pixels],
-        truth: NDArray[np.int64],
+        pictures: Pictures,
         image: ImageInput,
         augmentation: Augmentation,
         batch: int,
         seed: int,
     ) -> None:
-        self._images, self._truth = images, truth
+        self._images, self._truth = pictures.images, pictures.truth
         self._image, self._augmentation = image, augmentation
-        self._batch, self._seed = min(batch, len(images)), seed
+        self._batch, self._seed = min(batch, len(self._images)), seed
         self._mean, self._std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
         self._scratch = Scratch()
 

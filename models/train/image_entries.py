@@ -1,6 +1,7 @@
 """From a trained network to entries in a repository: float32, and int8 where it passes its gate."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import onnx
 
 from models.manifest import ImageInput, Manifest, ModelError, Parity, Speed, Trained, write_manifest
 from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
-from models.train.augment import tensor_of
 from models.train.classifier import (
     Floats,
     calibration_of,
@@ -33,6 +33,9 @@ RANGES_IMAGES = 256
 THRESHOLDS = (0.2, 0.8)
 
 
+Show = Callable[[Pictures, ImageInput], Floats]
+
+
 @dataclass(frozen=True)
 class Lineage:
     """What the manifests say that is not measured."""
@@ -48,13 +51,13 @@ def register(
     repository: Repository,
     network: Network,
     image: ImageInput,
-    learnt: Pictures,
-    tuned: Pictures,
-    tested: Pictures,
+    pictures: tuple[Pictures, Pictures, Pictures],
     lineage: Lineage,
     limits: tuple[float, float],
+    show: Show,
+    written: Callable[[ModelEntry], None],
 ) -> list[ModelEntry]:
-    """Write both models, measured on the pictures `tested`; the temperature is set on those `tuned`.
+    """Write both models, from pictures learnt from, to set the temperature on, and to measure on; tell of each.
 
     `limits` are the least agreement and the largest drop of accuracy of the int8 model. Raises ModelError when ONNX
     Runtime does not give what the network gives, and QuantisationError, after the float32 model is written, when
@@ -63,20 +66,24 @@ def register(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plain, full, small = (folder / f"{part}.onnx" for part in ("plain", "full", "small"))
-        images = tensor_of(tested.images, image)
+        learnt, tuned, tested = pictures
+        images = show(tested, image)
         folded = network.folded()
         onnx.save(network_to_onnx(folded, image), plain)
         _check_parity(plain, network, images[:RANGES_IMAGES])
-        temperature = temperature_of(probabilities_of(plain, tensor_of(tuned.images, image)), tuned.truth)
+        temperature = temperature_of(probabilities_of(plain, show(tuned, image)), tuned.truth)
         onnx.save(network_to_onnx(folded, image, temperature), full)
         some = np.random.default_rng([lineage.trained.seed, 6]).permutation(len(learnt.images))[:RANGES_IMAGES]
-        quantise(full, tensor_of([learnt.images[row] for row in some], image), small)
+        quantise(full, show(learnt.some(some), image), small)
         writer = _Writer(repository, image, tested, lineage, temperature)
         speeds = speeds_of((full, small), (image.channels, image.height, image.width))
         expected, found = probabilities_of(full, images), probabilities_of(small, images)
         entries = [writer.write(full, lineage.name, expected, speeds[0], None)]
+        written(entries[0])
         parity = parity_of(f"{lineage.name}/{lineage.version}", expected, found, tested.truth, *limits)
-        return [*entries, writer.write(small, lineage.name + SMALL, found, speeds[1], parity)]
+        entries.append(writer.write(small, lineage.name + SMALL, found, speeds[1], parity))
+        written(entries[1])
+        return entries
 
 
 def _check_parity(path: Path, network: Network, images: Floats) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +23,18 @@ class Pictures:
     names: tuple[str, ...]
     images: Sequence[Pixels]
     truth: NDArray[np.int64]
+    sources: Sequence[Any] = ()
+    """What each was decoded from, for whoever can show it as the stream does."""
 
     def chosen(self, rows: Chosen) -> "Pictures":
         """Those of bool[pictures] that are true."""
-        return Pictures(self.names, [self.images[row] for row in np.flatnonzero(rows).tolist()], self.truth[rows])
+        return self.some(np.flatnonzero(rows))
+
+    def some(self, rows: NDArray[np.int64]) -> "Pictures":
+        """Those of the rows given."""
+        images = [self.images[row] for row in rows.tolist()]
+        sources = [self.sources[row] for row in rows.tolist()] if self.sources else ()
+        return Pictures(self.names, images, self.truth[rows], sources)
 
 
 def held_out_share(truth: NDArray[np.int64], share: float, seed: int) -> Chosen:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from models.manifest import ModelError, Parity
 from models.train.classifier import Classes, Floats, accuracy_of
@@ -47,7 +48,9 @@ def quantise(model: Path, images: Floats, out: Path, kept: Sequence[str] = (STEM
     """
     with tempfile.TemporaryDirectory() as folder:
         shaped = Path(folder) / "shaped.onnx"
-        onnx.save(onnx.shape_inference.infer_shapes(onnx.load(model)), shaped)
+        inferred = onnx.shape_inference.infer_shapes(onnx.load(model))
+        add_pre_process_metadata(inferred)
+        onnx.save(inferred, shaped)
         quantize_static(
             shaped,
             out,

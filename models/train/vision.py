@@ -10,8 +10,8 @@ import numpy as np
 
 from models.manifest import ImageInput, ModelError, Trained
 from models.repository import ModelEntry, Repository
-from models.train.augment import Augmentation, Augmenter, tensor_of
-from models.train.image_entries import Lineage, register
+from models.train.augment import Augmentation, Augmenter, shown
+from models.train.image_entries import Lineage, Show, register
 from models.train.network import Network, Recipe, fit
 from models.train.onnx_conv import Layer, network_of
 from models.train.pictures import CALIBRATION_SHARE, Chosen, Pictures, check_split, held_out_share
@@ -53,13 +53,16 @@ def train(
     data: str,
     when: date,
     seed: int,
+    show: Show = shown,
     progress: Callable[[str], None] = lambda text: None,
+    written: Callable[[ModelEntry], None] = lambda entry: None,
 ) -> list[ModelEntry]:
     """Train on the pictures chosen, evaluate on those held out, register; returns the entries, float32 first.
 
-    A tenth of those chosen is kept for the temperature. `data` and `when`, the day, are what the manifests say.
-    Raises ModelError when the pictures do not suffice, and QuantisationError, with the float32 model registered
-    alone, when the int8 model is too far from it.
+    A tenth of those chosen is kept for the temperature. `show` makes tensors of pictures: give the stream's own
+    where pictures have sources. `data` and `when`, the day, are what the manifests say; `written` is told of each
+    entry once it is there. Raises ModelError when the pictures do not suffice, and QuantisationError, with the
+    float32 model registered alone, when the int8 model is too far from it.
     """
     check_split(pictures, chosen, held_out)
     clean = _index(pictures.names, plan.clean)
@@ -67,7 +70,7 @@ def train(
     kept = held_out_share(np.where(chosen, pictures.truth, -1), CALIBRATION_SHARE, seed) & chosen
     learnt, tuned, tested = (pictures.chosen(rows) for rows in (chosen & ~kept, kept, held_out))
     network = _network(plan, image, learnt, seed)
-    augmenter = Augmenter(learnt.images, learnt.truth, image, plan.augmentation, plan.recipe.batch, seed)
+    augmenter = Augmenter(learnt, image, plan.augmentation, plan.recipe.batch, seed)
     fit(
         network,
         augmenter.batches,
@@ -87,7 +90,7 @@ def train(
     )
     lineage = Lineage(plan.name, plan.version, plan.clean, plan.licence, trained)
     limits = plan.agreement_min, plan.accuracy_drop_max
-    return register(repository, network, image, learnt, tuned, tested, lineage, limits)
+    return register(repository, network, image, (learnt, tuned, tested), lineage, limits, show, written)
 
 
 def _image_of(plan: Plan, pictures: Pictures) -> ImageInput:
@@ -99,7 +102,7 @@ def _image_of(plan: Plan, pictures: Pictures) -> ImageInput:
         return image
     ones, none = (1.0,) * plan.channels, (0.0,) * plan.channels
     plain = ImageInput(height=plan.side, width=plan.side, channels=plan.channels, mean=none, std=ones)
-    values = tensor_of(pictures.images, plain)
+    values = shown(pictures, plain)
     mean, std = values.mean((0, 2, 3)), np.maximum(values.std((0, 2, 3)), 0.01)
     return plain.model_copy(
         update={"mean": tuple(mean.round(4).tolist()), "std": tuple(std.astype(np.float64).round(4).tolist())}
@@ -112,7 +115,7 @@ def _network(plan: Plan, image: ImageInput, learnt: Pictures, seed: int) -> Netw
     folded = network_of(plan.start.path)
     network = Network(folded.layers, image.channels, len(learnt.names), seed)
     some = np.random.default_rng([seed, 5]).permutation(len(learnt.images))[:RESUME_IMAGES]
-    network.resume(folded, tensor_of([learnt.images[row] for row in some], image))
+    network.resume(folded, shown(learnt.some(some), image))
     return network
 
 

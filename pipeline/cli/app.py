@@ -32,7 +32,7 @@ SUMMARIES = {
     "run": "Run a pipeline against Kafka until it is told to stop.",
     "simulate": "Produce simulated card traffic or camera frames to the topics of a pipeline.",
     "topics": "Create the topics of a pipeline.",
-    "train": "Train a pipeline's models on a file.",
+    "train": "Train a pipeline's models on files.",
 }
 
 

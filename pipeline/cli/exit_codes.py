@@ -35,10 +35,10 @@ def exit_code_of(error: BaseException) -> ExitCode:
     """The code for an error that ended a command."""
     from models.manifest import ModelError
     from pipeline.config.problems import ConfigError
+    from pipeline.errors import UnusableFileError
     from pipeline.kafka.librdkafka import KafkaConfigError, KafkaError
-    from pipeline.tables import TableError
 
-    if isinstance(error, ConfigError | KafkaConfigError | ModelError | TableError):
+    if isinstance(error, ConfigError | KafkaConfigError | ModelError | UnusableFileError):
         return ExitCode.USAGE
     if isinstance(error, KafkaError) and error.name in _UNREACHABLE_NAMES:
         return ExitCode.UNREACHABLE

@@ -33,6 +33,12 @@ def _either(random: np.random.Generator, low: float, high: float) -> np.float32:
     return np.float32(random.uniform(low, high) * random.choice((-1, 1)))
 
 
+def _step(values: Plane) -> Plane:
+    """From 0 far below nought to 1 far above it."""
+    plane: Plane = np.tanh(values * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
+    return plane
+
+
 def _axes(shape: Shape) -> tuple[Plane, Plane]:
     return np.arange(shape[0], dtype=np.float32)[:, None], np.arange(shape[1], dtype=np.float32)[None, :]
 
@@ -101,7 +107,7 @@ def inclusion(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
         across = y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle))
         far = (along / np.float32(length)) ** 2 + (across / np.float32(width)) ** 2
         far += noise((part.shape[0], part.shape[1]), 3 * unit, 3 * unit, random) * np.float32(0.22)
-        part -= depth / (1 + np.exp((np.minimum(far, 8) - np.float32(0.8)) * 9))
+        part -= depth * _step((np.float32(0.8) - far) * 9)
     return plane
 
 
@@ -110,8 +116,7 @@ def patches(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
     coarse = noise(shape, 45 * unit, 45 * unit, random) + noise(shape, 9 * unit, 9 * unit, random) * np.float32(0.2)
     level = np.quantile(coarse[::4, ::4], random.uniform(0.45, 0.8))
     edge = np.float32(random.uniform(6, 20))
-    plane: Plane = _either(random, 0.1, 0.32) / (1 + np.exp((np.float32(level) - coarse) * edge))
-    return plane
+    return _either(random, 0.1, 0.32) * _step((coarse - np.float32(level)) * edge)
 
 
 def scale(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
@@ -119,9 +124,9 @@ def scale(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
     size, longer = random.uniform(5, 9) * unit, random.uniform(1.3, 2.6)
     flecks = noise(shape, size, size * longer, random) + noise(shape, size / 3, size / 2, random) * np.float32(0.4)
     where = noise(shape, 80 * unit, 80 * unit, random)
-    covered = 1 / (1 + np.exp(-(where + np.float32(random.uniform(0.2, 1.2))) * 4))
+    covered = _step((where + np.float32(random.uniform(0.2, 1.2))) * 4)
     bare = np.float32(random.uniform(0.5, 1.1))
-    dark = np.float32(random.uniform(0.14, 0.34)) / (1 + np.exp((bare - flecks) * 8))
+    dark = np.float32(random.uniform(0.14, 0.34)) * _step((flecks - bare) * 8)
     mottled = noise(shape, 1.5 * unit, 1.5 * unit, random) * np.float32(0.15) + 1
     plane: Plane = -dark * mottled * covered
     return plane

@@ -1,7 +1,5 @@
-"""`headrace train`: models from a file of labelled events, through the stream's own feature kernels."""
+"""`headrace train fraud`: models from a file of labelled events, through the stream's own feature kernels."""
 
-import time
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,19 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.cli.options import config_options, load_config
-from pipeline.config.problems import ConfigError, Problem
+from pipeline.cli.train.telling import extra_missing, tell_sometimes
 from pipeline.tables import read_events
 
 LABEL_COLUMN = "fraud"
-TELL_S = 2.0
 
 
-@click.group()
-def train() -> None:
-    """Train a pipeline's models on a file."""
-
-
-@train.command()
+@click.command()
 @config_options
 @click.option(
     "--data",
@@ -61,8 +53,7 @@ def fraud(
     try:
         from models.train.fraud import train as train_models
     except ModuleNotFoundError as error:
-        text = f"{error.name} is not installed; training needs the extra: pip install 'headrace[train]'"
-        raise ConfigError("", [Problem("", text)]) from None
+        raise extra_missing(error, "train") from None
     from models.repository import Repository
     from models.train.evaluate import Split
 
@@ -78,24 +69,11 @@ def fraud(
         when=datetime.now(UTC).date(),
         split=split,
         seed=seed,
-        progress=_tell_sometimes(),
+        progress=tell_sometimes(),
     )
     for entry in entries:
         quality = ", ".join(f"{measure} {value:.3f}" for measure, value in entry.manifest.quality.items())
         click.echo(f"{entry.path.parent}: {quality}")
-
-
-def _tell_sometimes() -> Callable[[str], None]:
-    """Tells what goes on, of many alike one every few seconds."""
-    told_s = 0.0
-
-    def tell(text: str) -> None:
-        nonlocal told_s
-        if time.monotonic() - told_s > TELL_S:
-            told_s = time.monotonic()
-            click.echo(text, err=True)
-
-    return tell
 
 
 def _first_day(table: pa.Table, event_time: str, asked: datetime | None, span_days: int) -> int:

@@ -1,0 +1,196 @@
+"""Training a classifier of images: splits, what is measured, and the gate that a quantised model has to pass."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.manifest import ImageInput, ModelError
+from models.preprocess import Scratch, prepare
+from models.train.augment import Augmentation, Augmenter, shown
+from models.train.classifier import calibration_of, confusion_of, quality_of, scaled, temperature_of
+from models.train.pictures import Pictures, check_split, held_out_share, within
+
+IMAGE = ImageInput(height=16, width=16, channels=1, mean=(0.5,), std=(0.25,))
+NAMES = ("clean", "pits", "scratches")
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def pictures(count: int) -> Pictures:
+    random = np.random.default_rng(1)
+    images = [random.integers(0, 256, (24, 30, 1), np.uint8) for _ in range(count)]
+    return Pictures(NAMES, images, np.arange(count) % len(NAMES))
+
+
+def test_a_share_is_held_out_of_every_class_by_the_seed() -> None:
+    truth = np.repeat([0, 1, 2], [10, 50, 5])
+    held = held_out_share(truth, 0.2, 1)
+    assert [int(held[truth == label].sum()) for label in range(3)] == [2, 10, 1]
+    assert np.array_equal(held, held_out_share(truth, 0.2, 1))
+    assert not np.array_equal(held, held_out_share(truth, 0.2, 2))
+
+
+def test_numbers_are_within_a_span_with_both_its_ends() -> None:
+    assert within(np.array([-1, 1, 200, 201]), (1, 200)).tolist() == [False, True, True, False]
+
+
+def test_a_class_with_too_few_images_is_named() -> None:
+    truth = np.repeat([0, 1, 2], 12)
+    some = Pictures(NAMES, [], truth)
+    train = np.arange(36) % 12 < np.array([10, 8, 2])[truth]
+    with pytest.raises(
+        ModelError, match="class scratches has 2 images to train on and 10 held out, expected at least 8"
+    ):
+        check_split(some, train, ~train)
+    with pytest.raises(ModelError, match="1 pictures would be both trained on and held out"):
+        check_split(some, np.arange(36) < 20, np.arange(36) >= 19)
+
+
+def test_an_unchanged_picture_is_what_the_stream_shows() -> None:
+    some = pictures(6)
+    plain = Augmentation(shrink=0, brightness=0, contrast=0, noise=0, turned=False)
+    whole = shown(some, IMAGE)
+    expected = np.empty((1, 16, 16), np.float32)
+    prepare(some.images[2], (0, 0, 30, 24), np.float32([0.5]), np.float32([0.25]), expected, Scratch())
+    assert np.array_equal(whole[2], expected)
+    ((images, truth),) = Augmenter(some, IMAGE, plain, 6, 1).batches(0)
+    for image, label in zip(images, truth, strict=True):
+        apart = np.abs(whole - image).max(axis=(1, 2, 3))
+        assert apart.min() < 1e-5
+        assert some.truth[apart.argmin()] == label
+
+
+def test_changed_pictures_are_the_same_for_the_same_seed_and_epoch() -> None:
+    def first(seed: int, epoch: int) -> np.ndarray:
+        return next(Augmenter(pictures(12), IMAGE, Augmentation(), 4, seed).batches(epoch))[0]
+
+    assert first(1, 0).shape == (4, 1, 16, 16)
+    assert np.array_equal(first(1, 0), first(1, 0))
+    assert not np.array_equal(first(1, 0), first(1, 1))
+    assert not np.array_equal(first(1, 0), first(2, 0))
+
+
+def test_an_epoch_shows_every_picture_once_as_far_as_batches_are_full() -> None:
+    some = Augmenter(pictures(14), IMAGE, Augmentation(), 4, 1)
+    assert some.batches_an_epoch == 3 == len(list(some.batches(0)))
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    random = np.random.default_rng(3)
+    logits = random.normal(0, 1.5, (4000, 3))
+    truth = np.array([random.choice(3, p=row / row.sum()) for row in softmax(logits).astype(np.float64)])
+    overconfident = softmax(logits * 3)
+    temperature = temperature_of(overconfident, truth)
+    assert temperature == pytest.approx(3, rel=0.1)
+    calibration = calibration_of(overconfident, scaled(overconfident, temperature), truth, temperature)
+    assert calibration.ece_after < 0.03 < 0.1 < calibration.ece_before
+    assert sum(calibration.images) == 4000
+
+
+def test_a_model_that_was_always_right_stays_short_of_certain() -> None:
+    truth = np.arange(60) % 3
+    right = softmax(np.eye(3)[truth] * 6)
+    assert 1 - scaled(right, temperature_of(right, truth)).max() > 1e-3
+
+
+def test_confusion_and_quality() -> None:
+    truth = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    found = np.array([0, 0, 0, 1, 1, 0, 2, 2])
+    probabilities = np.eye(3, dtype=np.float32)[found]
+    assert confusion_of(probabilities, truth, NAMES) == {
+        "clean": (3, 1, 0),
+        "pits": (1, 1, 0),
+        "scratches": (0, 0, 2),
+    }
+    assert quality_of(probabilities, truth, 0) == {
+        "accuracy": 0.75,
+        "recall_min": 0.5,
+        "defects_missed": 0.25,
+        "false_alarms": 0.25,
+    }
+    assert set(quality_of(probabilities, truth, None)) == {"accuracy", "recall_min"}
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Path:
+    """A network of random weights, without biases, so that its answers do not depend on how strong a picture is."""
+    onnx = pytest.importorskip("onnx", reason="models are written with the extra vision-train")
+    from models.train.onnx_conv import Folded, Layer, network_to_onnx
+
+    random = np.random.default_rng(5)
+    layers = (Layer(3, 2, 8), Layer(3, 1, 8))
+    weights = tuple(random.normal(0, 0.4, (8, channels, 3, 3)).astype(np.float32) for channels in (1, 8))
+    biases = tuple(np.zeros(8, np.float32) for _ in layers)
+    dense = random.normal(0, 1, (8, 3)).astype(np.float32)
+    path = tmp_path / "float32.onnx"
+    onnx.save(network_to_onnx(Folded(layers, weights, biases, dense, np.zeros(3, np.float32)), IMAGE), path)
+    return path
+
+
+def images_of(count: int) -> np.ndarray:
+    random = np.random.default_rng(6)
+    level = random.normal(0, 1.5, (count, 1, 1, 1))
+    return (level + random.normal(0, 0.7, (count, 1, 16, 16))).astype(np.float32)
+
+
+def test_a_well_quantised_model_passes_and_its_costs_are_told(network: Path, tmp_path: Path) -> None:
+    from models.train.classifier import probabilities_of
+    from models.train.quantise import parity_of, quantise
+
+    small = tmp_path / "int8.onnx"
+    quantise(network, images_of(128), small)
+    images = images_of(300)
+    expected = probabilities_of(network, images)
+    parity = parity_of("surface-cnn/1", expected, probabilities_of(small, images), expected.argmax(axis=1), 0.9, 0.1)
+    assert 0.9 <= parity.agreement <= 1
+    assert parity.accuracy_drop == pytest.approx(1 - parity.agreement, abs=1e-3)
+    assert parity.images == 300
+
+
+def test_a_badly_quantised_model_is_refused_with_both_numbers(network: Path, tmp_path: Path) -> None:
+    from models.train.classifier import probabilities_of
+    from models.train.quantise import QuantisationError, parity_of, quantise
+
+    small = tmp_path / "int8.onnx"
+    quantise(network, images_of(128) * np.float32(0.01), small)  # ranges a hundred times too narrow
+    images = images_of(300)
+    expected = probabilities_of(network, images)
+    with pytest.raises(
+        QuantisationError, match=r"agrees .* on [\d.]+%, expected at least 98.00%.* [\d.]+ points lower"
+    ):
+        parity_of("surface-cnn/1", expected, probabilities_of(small, images), expected.argmax(axis=1))
+
+
+def test_either_limit_refuses() -> None:
+    from models.train.quantise import QuantisationError, parity_of
+
+    truth = np.zeros(200, np.int64)
+    right = np.tile(np.float32([1, 0, 0]), (200, 1))
+    wrong = right.copy()
+    wrong[:2] = (0, 1, 0)
+    assert parity_of("a/1", right, wrong, truth, 0.99, 0.01).agreement == 0.99
+    with pytest.raises(QuantisationError, match="agrees"):
+        parity_of("a/1", right, wrong, truth, 0.991, 0.01)
+    with pytest.raises(QuantisationError, match=r"accuracy is 1.00 points lower, expected at most 0.90"):
+        parity_of("a/1", right, wrong, truth, 0.9, 0.009)
+
+
+def test_a_network_is_read_back_as_it_was_written(network: Path) -> None:
+    from models.train.onnx_conv import Layer, network_of
+
+    read = network_of(network)
+    assert read.layers == (Layer(3, 2, 8), Layer(3, 1, 8))
+    assert read.weights[1].shape == (8, 8, 3, 3)
+
+
+def test_a_model_of_another_make_cannot_be_trained_on() -> None:
+    pytest.importorskip("onnx", reason="models are read with the extra vision-train")
+    from models.repository import Repository
+    from models.train.onnx_conv import network_of
+
+    with pytest.raises(ModelError, match="not a network to train on from"):
+        network_of(Repository.shipped().load("fraud-gbt", "1").path)
