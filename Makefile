@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-RATE ?= 2000
+PIPELINE ?= fraud
 PORT ?= 9092
 BIN := $(VENV)/bin
 RUN_DONE := $(VENV)/.installed-run
@@ -14,8 +14,8 @@ DEV_DONE := $(VENV)/.installed-dev
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(RUN_DONE) ## card traffic through the fraud pipeline, live: SECONDS=20 RATE=2000
-	@$(BIN)/headrace demo --rate $(RATE) $(if $(SECONDS),--seconds $(SECONDS))
+demo: $(RUN_DONE) ## a pipeline over simulated traffic, live: PIPELINE=fraud or vision, SECONDS=20 RATE=2000
+	@$(BIN)/headrace demo --pipeline $(PIPELINE) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
 test: $(DEV_DONE) ## everything but the soak runs
 	$(BIN)/python -m pytest -m "not soak"

@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-_PACKAGES = ("confluent-kafka", "numba", "numpy", "onnxruntime-gpu", "onnxruntime")
+_PACKAGES = (
+    "confluent-kafka",
+    "numba",
+    "numpy",
+    "onnxruntime-gpu",
+    "onnxruntime",
+    "simplejpeg",
+    "opencv-python-headless",
+)
 
 
 def machine() -> dict[str, Any]:

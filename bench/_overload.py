@@ -22,8 +22,8 @@ import pipeline.service
 from bench._rivals import OURS, RIVALS
 from pipeline.batcher import Batcher
 from pipeline.config.load import load
-from pipeline.scorer import ModelTier, Tier
 from pipeline.service import run_pipeline
+from pipeline.tier import ModelTier, Tier
 from pipeline.tiers import open_tiers
 
 Z_99 = 2.326

@@ -16,7 +16,7 @@ from features.state import FeatureSet
 from pipeline.assembly import Assembly
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.load import load
-from pipeline.scorer import ModelTier
+from pipeline.tier import ModelTier
 from pipeline.tiers import open_tiers
 
 HOUR_MS = 3_600_000

@@ -119,6 +119,21 @@ def start(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [("start of the process to the first decision, caches warm", f"{found['median']:.1f} s")]
 
 
+def images(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for case in found["results"]:
+        if case["form"] == "JPEG" and case["side"] == 128:
+            spent = case["cpu_ms"]
+            beside = f"; OpenCV's decode and resize {spent['OpenCV']:.2f} ms" if "OpenCV" in spent else ""
+            rows.append(
+                (
+                    f"JPEG {case['frame']}, {case['bytes']:,} bytes, to 128 x 128",
+                    f"{spent['headrace']:.2f} ms{beside}",
+                )
+            )
+    return rows
+
+
 def main() -> None:
     rows: list[tuple[str, str]] = []
     machine = ""
@@ -130,6 +145,7 @@ def main() -> None:
         ("batcher", batcher),
         ("overload", overload),
         ("kernels", kernels),
+        ("images", images),
         ("start", start),
     )
     for name, make in parts:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.duration import DurationMs
 from features.expression import names_in
+from features.image import ImageSpec
 from features.panes import PANES_MAX, PANES_MIN, pane_width_ms
 from features.schema import EventField, Schema
 
@@ -43,10 +44,15 @@ class _Declared(BaseModel):
 
 
 class InputSpec(_Declared):
-    """A topic that is read. Exactly one input has the role `decide`; the others only feed state."""
+    """A topic that is read. Exactly one input has the role `decide`; the others only feed state.
+
+    Of format `json` a record's value holds the fields; of format `image` its headers do, and its value is an image.
+    """
 
     topic: str
     role: Literal["decide", "state"]
+    format: Literal["json", "image"] = "json"
+    image: ImageSpec | None = None
     id: str
     key: str
     event_time: str
@@ -66,6 +72,18 @@ class InputSpec(_Declared):
                 raise ValueError(f'{role}: field {name!r} has type "{self.fields[name].type}", expected "time"')
         if self.priority is not None and self.fields[self.priority].type not in _NUMERIC:
             raise ValueError(f"priority: field {self.priority!r} is not a number")
+        return self
+
+    @model_validator(mode="after")
+    def _image_or_not(self) -> "InputSpec":
+        if self.format == "image" and self.image is None:
+            raise ValueError('image: missing, format = "image" needs this table with `pixels_max`')
+        if self.format == "image" and self.role != "decide":
+            raise ValueError(
+                f'format: found "image" with role = "{self.role}", expected role = "decide": no image is state'
+            )
+        if self.format != "image" and self.image is not None:
+            raise ValueError(f'image: found this table with format = "{self.format}", expected format = "image"')
         return self
 
     @property
@@ -140,13 +158,15 @@ class Catalog(_Declared):
 
     inputs: dict[str, InputSpec]
     entities: dict[str, EntitySpec] = {}
-    features: dict[str, FeatureSpec]
+    features: dict[str, FeatureSpec] = {}
 
     @model_validator(mode="after")
     def _consistent(self) -> "Catalog":
         deciding = [name for name, spec in self.inputs.items() if spec.role == "decide"]
         if len(deciding) != 1:
             raise ValueError(f'inputs: expected one with role = "decide", found {len(deciding)}')
+        if not self.features and self.decided.format == "json":
+            raise ValueError("features: found none, expected one at least: a model scores nothing else")
         for name, entity in self.entities.items():
             self._check_entity(name, entity)
         for name, feature in self.features.items():

@@ -95,6 +95,20 @@ def call_with_two(typing_context: Any, function: Any, first: Any, second: Any) -
 
 
 @intrinsic
+def call_with_five(
+    typing_context: Any, function: Any, first: Any, second: Any, third: Any, fourth: Any, fifth: Any
+) -> Any:
+    """The same with five arguments. Of a C function that returns an int, the upper half of the answer is noise."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        word = ir.IntType(64)
+        pointer = builder.inttoptr(args[0], ir.FunctionType(word, [word] * 5).as_pointer())
+        return builder.call(pointer, list(args[1:]))
+
+    return types.int64(*[types.int64] * 6), codegen
+
+
+@intrinsic
 def trailing_zeros(typing_context: Any, word: Any) -> Any:
     """How many of a uint64's lowest bits are 0; 64 of 0."""
 
@@ -127,6 +141,18 @@ def load_float(typing_context: Any, base: Any, word: Any) -> Any:
         return value
 
     return types.float64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def load_f32(typing_context: Any, address: Any) -> Any:
+    """The float32 at an address."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value = builder.load(builder.inttoptr(args[0], ir.FloatType().as_pointer()))
+        value.align = 1
+        return value
+
+    return types.float32(types.int64), codegen
 
 
 @intrinsic

@@ -26,17 +26,17 @@ class Scratch:
 
     def __init__(self) -> None:
         self.line = np.empty(0, np.float32)
-        self.pixels = np.empty((0, 2), np.int64)
-        self.weights = np.empty((0, 3), np.float32)
+        self.pixels = np.empty((2, 0), np.uint32)
+        self.weights = np.empty((3, 0), np.float32)
         self.sums = np.empty((4, 0), np.float32)
 
     def fit(self, samples: int, columns: int) -> None:
         """Room for a row of `samples` source values and for `columns` of the result."""
         if len(self.line) < samples:
             self.line = np.empty(samples, np.float32)
-        if len(self.pixels) < columns:
-            self.pixels = np.empty((columns, 2), np.int64)
-            self.weights = np.empty((columns, 3), np.float32)
+        if self.sums.shape[1] != columns:
+            self.pixels = np.empty((2, columns), np.uint32)
+            self.weights = np.empty((3, columns), np.float32)
             self.sums = np.empty((4, columns), np.float32)
 
 
@@ -116,62 +116,66 @@ def _add_rows(
 
 
 @kernel()
-def _grey_across(line: Any, columns: Any, weights: Any, channels: int, sums: Any) -> None:
-    """Every channel of a row of the result is the weighted sum of one channel's line. sums: float32[3, W]."""
-    for x in range(len(columns)):
-        first, last = columns[x, 0], columns[x, 1]
-        inner = np.float32(0.0)
-        for at in range(first + 1, last):
-            inner += line[at]
-        sums[0, x] = weights[x, 0] * line[first] + weights[x, 1] * inner + weights[x, 2] * line[last]
-    for channel in range(1, channels):
-        for x in range(len(columns)):
-            sums[channel, x] = sums[0, x]
-
-
-@kernel()
-def _colour_across(line: Any, columns: Any, weights: Any, sums: Any) -> None:
-    """The weighted sums of a line of interleaved red, green and blue. sums: float32[3, W]."""
-    for x in range(len(columns)):
-        first, last = columns[x, 0], columns[x, 1]
-        of_first, of_inner, of_last = weights[x, 0], weights[x, 1], weights[x, 2]
-        red = green = blue = np.float32(0.0)
-        for at in range(first + 3, last, 3):
-            red += line[at]
-            green += line[at + 1]
-            blue += line[at + 2]
-        sums[0, x] = of_first * line[first] + of_inner * red + of_last * line[last]
-        sums[1, x] = of_first * line[first + 1] + of_inner * green + of_last * line[last + 1]
-        sums[2, x] = of_first * line[first + 2] + of_inner * blue + of_last * line[last + 2]
-
-
-@kernel()
-def _write_row(sums: Any, source_channels: int, mean: Any, std: Any, y: int, out: Any, luma: Any, grey: Any) -> None:
-    """One row of the result from its channels' sums; grey: float32[W], room for the row's luma."""
-    of_255 = np.float32(1.0 / 255.0)
+def _grey_across(line: Any, columns: Any, weights: Any, inner: bool, sums: Any) -> None:
+    """A row of the result is the weighted sum of a line of one channel, in each of sums: float32[4, W]."""
+    first, last = columns[0], columns[1]
+    of_first, of_inner, of_last = weights[0], weights[1], weights[2]
+    grey, red, green, blue = sums[3], sums[0], sums[1], sums[2]
     width = len(grey)
     for x in range(width):
-        mixed = sums[0, x]
-        if source_channels == 3:
-            mixed = np.float32(_RED) * mixed + np.float32(_GREEN) * sums[1, x] + np.float32(_BLUE) * sums[2, x]
-        grey[x] = mixed * of_255
-    if len(luma):
+        grey[x] = of_first[x] * line[first[x]] + of_last[x] * line[last[x]]
+    if inner:
         for x in range(width):
-            luma[y, x] = grey[x]
-    if len(out) == 1:
-        scale = np.float32(1.0) / std[0]
+            total = np.float32(0.0)
+            for at in range(first[x] + 1, last[x]):
+                total += line[at]
+            grey[x] += of_inner[x] * total
+    for x in range(width):
+        red[x] = green[x] = blue[x] = grey[x]
+
+
+@kernel()
+def _colour_across(line: Any, columns: Any, weights: Any, inner: bool, sums: Any) -> None:
+    """The weighted sums of a line of interleaved red, green and blue, and their luma. sums: float32[4, W]."""
+    firsts, lasts = columns[0], columns[1]
+    of_firsts, of_inner, of_lasts = weights[0], weights[1], weights[2]
+    reds, greens, blues, grey = sums[0], sums[1], sums[2], sums[3]
+    width = len(grey)
+    for x in range(width):
+        first, last, of_first, of_last = firsts[x], lasts[x], of_firsts[x], of_lasts[x]
+        reds[x] = of_first * line[first] + of_last * line[last]
+        greens[x] = of_first * line[first + 1] + of_last * line[last + 1]
+        blues[x] = of_first * line[first + 2] + of_last * line[last + 2]
+    if inner:
         for x in range(width):
-            out[0, y, x] = (grey[x] - mean[0]) * scale
-        return
-    for channel in range(3):
-        scale = np.float32(1.0) / std[channel]
-        for x in range(width):
-            out[channel, y, x] = (sums[channel, x] * of_255 - mean[channel]) * scale
+            red = green = blue = np.float32(0.0)
+            for at in range(firsts[x] + 3, lasts[x], 3):
+                red += line[at]
+                green += line[at + 1]
+                blue += line[at + 2]
+            reds[x] += of_inner[x] * red
+            greens[x] += of_inner[x] * green
+            blues[x] += of_inner[x] * blue
+    for x in range(width):
+        grey[x] = np.float32(_RED) * reds[x] + np.float32(_GREEN) * greens[x] + np.float32(_BLUE) * blues[x]
+
+
+@kernel()
+def _write(values: Any, scale: Any, offset: Any, target: Any) -> None:
+    """Write a row, scaled and moved."""
+    for x in range(len(values)):
+        target[x] = values[x] * scale + offset
+
+
+_ARRAYS = "float32[::1], uint32[:,::1], float32[:,::1], float32[:,::1]"
+_BOX = "uint8[:,:,::1], float64, float64, float64, float64, float32[::1], float32[::1]"
 
 
 @kernel(
-    "void(uint8[:,:,::1], float64, float64, float64, float64, float32[::1], float32[::1], float32[:,:,:],"
-    " float32[:,:], float32[::1], int64[:,::1], float32[:,::1], float32[:,::1])"
+    [
+        f"void({_BOX}, float32[:,:,::1], float32[:,::1], {_ARRAYS})",
+        f"void({_BOX}, float32[:,:,:], float32[:,:], {_ARRAYS})",
+    ]
 )
 def _prepare(
     pixels: Any, left: float, top: float, right: float, bottom: float, mean: Any, std: Any, out: Any, luma: Any,
@@ -181,20 +185,25 @@ def _prepare(
     source_channels = pixels.shape[2]
     row_samples = pixels.shape[1] * source_channels
     flat = pixels.reshape(pixels.size)
-    columns, weights, grey, sums = columns[:width], weights[:width], sums[3, :width], sums[:3, :width]
     low, high = int(np.floor(left)), int(np.ceil(right)) - 1
-    step = (right - left) / width
+    step, inner = (right - left) / width, False
     for x in range(width):
-        first, last, weights[x, 0], weights[x, 1], weights[x, 2] = span(x, left, step, low, high)
-        columns[x, 0], columns[x, 1] = (first - low) * source_channels, (last - low) * source_channels
+        first, last, weights[0, x], weights[1, x], weights[2, x] = span(x, left, step, low, high)
+        columns[0, x], columns[1, x] = (first - low) * source_channels, (last - low) * source_channels
+        inner |= last - first > 1
     wide, skip = (high - low + 1) * source_channels, low * source_channels
     low, high = int(np.floor(top)), int(np.ceil(bottom)) - 1
     step = (bottom - top) / height
+    of_255, one = np.float32(1.0 / 255.0), np.float32(1.0)
     for y in range(height):
         first, last, of_first, of_inner, of_last = span(y, top, step, low, high)
         _add_rows(flat, line, first, last, (of_first, of_inner, of_last), row_samples, skip, wide)
         if source_channels == 1:
-            _grey_across(line, columns, weights, channels, sums)
+            _grey_across(line, columns, weights, inner, sums)
         else:
-            _colour_across(line, columns, weights, sums)
-        _write_row(sums, source_channels, mean, std, y, out, luma, grey)
+            _colour_across(line, columns, weights, inner, sums)
+        if len(luma):
+            _write(sums[3], of_255, np.float32(0.0), luma[y])
+        for channel in range(channels):
+            scale = one / std[channel]
+            _write(sums[3 if channels == 1 else channel], of_255 * scale, -mean[channel] * scale, out[channel, y])

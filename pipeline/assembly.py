@@ -9,10 +9,10 @@ from features.state import FeatureSet
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
-from pipeline.decide import Decider
 from pipeline.delivery import guarantee_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
+from pipeline.image.measures import MEASURES
 from pipeline.in_flight import InFlight
 from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
@@ -21,12 +21,12 @@ from pipeline.kafka.wake import Wake
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rows import Rows
-from pipeline.scorer import Tier
-from pipeline.scoring import batcher_of, promises, scorer_of
+from pipeline.scoring import batcher_of, decider_of, promises, scorer_of
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
 from pipeline.telemetry.meter import Meter
+from pipeline.tier import Tier, classes_of
 from pipeline.wire.metrics import MetricsRecord
 
 log = logging.getLogger(__name__)
@@ -60,12 +60,13 @@ class Assembly:
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
-        self.rows = Rows(engine.rows_max, len(features.names))
+        classes = classes_of(tiers)
+        measures = len(MEASURES) if classes else 0
+        self.rows = Rows(engine.rows_max, len(features.names), classes=len(classes), measures=measures)
         self.in_flight = InFlight(self.rows)
         self.batcher = batcher_of(config, self.rows, tiers)
         self.scorer = scorer_of(config, self.rows, tiers, clock, self.wake)
-        fallback = config.decide.labels.index(config.decide.fallback)
-        self.decider = Decider(self.rows, [tier.thresholds for tier in tiers], fallback)
+        self.decider = decider_of(config, self.rows, tiers)
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
         self.guarantee = guarantee_of(
@@ -257,14 +258,15 @@ class Assembly:
 
     def close(self) -> None:
         """Leave the group, stop the clients, free every message. Bounded in time."""
-        self.scorer.close()
+        idle = self.scorer.close()
         self.consumer.close(CLOSE_MS_MAX)
         if self.stage is not None:
             self.stage.close(CLOSE_MS_MAX / 1000)
         if self.state_consumer is not None:
             self.state_consumer.close(CLOSE_MS_MAX)
         self.guarantee.close()
-        self.in_flight.close()
+        if idle:  # else a session may still be decoding what a message holds
+            self.in_flight.close()
         self.producer.flush(CLOSE_MS_MAX)
         self.producer.close()
         self.wake.close()

@@ -1,5 +1,6 @@
 """From bytes to columns: the fast path for all records at once, the safe path for what it left."""
 
+from collections.abc import Sequence
 from ctypes import string_at
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ class Reject:
     """A record that cannot become an event: its index in the read, a code to count by, a message.
 
     Codes: tombstone, empty, too-large, invalid-utf8, invalid-json, too-deep, duplicate-key, integer-overflow,
-    non-finite, wrong-type, missing-field, out-of-range, bad-time.
+    non-finite, wrong-type, missing-field, out-of-range, bad-time; and those of images.
     """
 
     index: int
@@ -59,7 +60,6 @@ class EventDecoder:
         self._value_bytes_max = value_bytes_max
         self._plain = PlainForm(schema)
         self._ranges = Ranges(schema)
-        self._is_float = [f.code == FieldType.FLOAT for f in schema.fields.values()]
 
     def decode(
         self,
@@ -68,11 +68,13 @@ class EventDecoder:
         columns: Columns,
         first_row: int,
         n: int,
+        _pointers: NDArray[np.int64] | None = None,
     ) -> Decoded:
         """Fill rows [first_row, first_row + n) of `columns` from the first n payloads (a null one has length -1).
 
         Strings of good rows point into the payloads, which the caller keeps alive, or into `keep`. A rejected
-        row's cells are all null. Raises ValueError for a run outside `columns`; never for what a record holds.
+        row's cells are all null. Raises ValueError for a run outside `columns`; never for what a record holds. Where
+        the messages themselves are is of no interest here: it takes their addresses as every decoder does.
         """
         if first_row < 0 or first_row + n > columns.capacity_rows:
             raise ValueError(f"rows {first_row} to {first_row + n} do not lie in {columns.capacity_rows}")
@@ -95,13 +97,13 @@ class EventDecoder:
         for index in np.flatnonzero(status != GOOD).tolist():
             address, length = int(payload_address[index]), int(payload_length[index])
             try:
-                self._fill(columns, first_row + index, self._cells(address, length), decoded.keep)
+                fill_row(columns, first_row + index, self._cells(address, length), decoded.keep)
                 status[index] = GOOD
             except BadEventError as error:
-                self._reject(decoded, columns, first_row, Reject(index, error.code, str(error)))
+                reject_row(decoded, columns, first_row, Reject(index, error.code, str(error)))
         for index, column in self._ranges.outside(columns, first_row, status).items():
             code, message = self._ranges.explain(columns, column, first_row + index)
-            self._reject(decoded, columns, first_row, Reject(index, code, message))
+            reject_row(decoded, columns, first_row, Reject(index, code, message))
         decoded.rejects.sort(key=lambda reject: reject.index)
         return decoded
 
@@ -116,30 +118,34 @@ class EventDecoder:
             )
         return decode_safe(string_at(address, length), self.schema)
 
-    def _fill(self, columns: Columns, row: int, cells: list[Cell], keep: list[bytes]) -> None:
-        texts = b"".join(cell.text for cell in cells if cell.text)
-        address = 0
-        if texts:
-            keep.append(texts)
-            address = int(np.frombuffer(texts, np.uint8).ctypes.data)
-        for column, cell in enumerate(cells):
-            if cell.text is not None:
-                columns.value[column, row] = address
-                columns.length[column, row] = len(cell.text)
-                address += len(cell.text)
-            elif cell.number is None:
-                columns.value[column, row] = 0
-                columns.length[column, row] = NULL
-            else:
-                target = columns.floats if self._is_float[column] else columns.value
-                target[column, row] = cell.number
-                columns.length[column, row] = NUMBER
 
-    def _reject(self, decoded: Decoded, columns: Columns, first_row: int, reject: Reject) -> None:
-        decoded.status[reject.index] = REJECTED
-        decoded.rejects.append(reject)
-        columns.value[:, first_row + reject.index] = 0
-        columns.length[:, first_row + reject.index] = NULL
+def fill_row(columns: Columns, row: int, cells: Sequence[Cell], keep: list[bytes]) -> None:
+    """Write one event's cells; `keep` gets the owner of its strings."""
+    texts = b"".join(cell.text for cell in cells if cell.text)
+    address = 0
+    if texts:
+        keep.append(texts)
+        address = int(np.frombuffer(texts, np.uint8).ctypes.data)
+    for column, (cell, declared) in enumerate(zip(cells, columns.schema.fields.values(), strict=True)):
+        if cell.text is not None:
+            columns.value[column, row] = address
+            columns.length[column, row] = len(cell.text)
+            address += len(cell.text)
+        elif cell.number is None:
+            columns.value[column, row] = 0
+            columns.length[column, row] = NULL
+        else:
+            target = columns.floats if declared.code == FieldType.FLOAT else columns.value
+            target[column, row] = cell.number
+            columns.length[column, row] = NUMBER
+
+
+def reject_row(decoded: Decoded, columns: Columns, first_row: int, reject: Reject) -> None:
+    """The record cannot become an event: its cells are null."""
+    decoded.status[reject.index] = REJECTED
+    decoded.rejects.append(reject)
+    columns.value[:, first_row + reject.index] = 0
+    columns.length[:, first_row + reject.index] = NULL
 
 
 @kernel()

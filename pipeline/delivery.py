@@ -19,7 +19,7 @@ from pipeline.offsets import Commits
 from pipeline.outlet import Outlet, OutletTopics, Publisher
 from pipeline.plain_letters import PlainLetters
 from pipeline.rows import Rows
-from pipeline.scorer import Tier
+from pipeline.tier import Tier, classes_of
 from pipeline.transactional_outlet import TransactionalOutlet
 from pipeline.transactions import Ended, Transactions
 from pipeline.wire.decision import DecisionEncoder
@@ -138,6 +138,7 @@ def guarantee_of(
         tiers=[tier.label for tier in tiers],
         decisions=config.decide.labels,
         features=features if config.publish.features else None,
+        classes=classes_of(tiers),
     )
     if config.exactly_once:
         producer.partition_count(config.topics.dead_letters, config.engine.request_ms_max)

@@ -10,6 +10,7 @@ from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.decide import Decider
 from pipeline.drain import Drain
+from pipeline.image_rows import Unscorable
 from pipeline.in_flight import InFlight
 from pipeline.intake import IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane
@@ -171,11 +172,20 @@ class Engine:
             self._outlet.retry()
             return 0
         before = self._intake.counts.read
-        rejected = self._intake.poll(self._group.lanes(), self._clock)
+        self._bury(self._intake.poll(self._group.lanes(), self._clock))
+        return self._intake.counts.read - before
+
+    def _bury(self, rejected: list[Rejected]) -> None:
+        """Make dead letters of records that cannot become events."""
         self._outlet.dead_letters(rejected, self._clock.instant())
         for item in rejected:
             self._meter.dead_letter(item.reject.code)
-        return self._intake.counts.read - before
+
+    def _unscorable(self, found: list[Unscorable]) -> list[Rejected]:
+        """Rows that turned out to be no events when they were to be scored, but for those that were given up."""
+        slots = np.array([item.slot for item in found], np.int32)
+        living = set(self._in_flight.living(slots).tolist())
+        return [Rejected(slot, reject, self._in_flight.pointer_of(slot)) for slot, reject in found if slot in living]
 
     def _score(self) -> NDArray[np.int32]:
         """Run what the batcher says until nothing is left for an idle session; returns all rows decided."""
@@ -186,11 +196,13 @@ class Engine:
             for batch in plan.batches:
                 self._scorer.submit(batch)
             finished = self._scorer.finished()
-            for batch in finished:
-                self._batcher.complete(batch)
-                slots = self._in_flight.living(batch.slots)
-                self._decider.scored(slots, batch.tier)
-                self._meter.batch(len(slots), batch.tier)
+            for done in finished:
+                self._batcher.complete(done.batch)
+                if done.rejected:
+                    self._bury(self._unscorable(done.rejected))
+                slots = self._in_flight.living(done.slots)
+                self._decider.scored(slots, done.batch.tier)
+                self._meter.batch(len(slots), done.batch.tier)
                 decided.append(slots)
             if len(plan.expired):
                 self._decider.expired(plan.expired)

@@ -15,12 +15,14 @@ from pipeline.batch import NEVER_NS
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
 from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
-from pipeline.decode import EventDecoder, Reject, key_disagreements
+from pipeline.decode import Reject, key_disagreements
+from pipeline.decoders import decoder_of
 from pipeline.delivery_time import DeliveryTime
 from pipeline.in_flight import Chunk, InFlight
 from pipeline.kafka.consumer import Lane
-from pipeline.kafka.messages import Messages, record_at
+from pipeline.kafka.messages import Messages, headers_at
 from pipeline.rows import Outcome, Rows
+from pipeline.runs import Run, runs_of
 from pipeline.state.positions import Positions
 
 GOOD = 0
@@ -60,36 +62,6 @@ class IntakeLimits:
     features_published: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Chunks whose slots follow one another: decoded as one, since a call costs the same for one row as for many."""
-
-    chunks: list[Chunk]
-
-    @property
-    def first(self) -> int:
-        return self.chunks[0].first
-
-    @property
-    def stop(self) -> int:
-        return self.chunks[-1].first + self.chunks[-1].rows
-
-    @property
-    def rows(self) -> int:
-        return self.stop - self.first
-
-
-def _runs(chunks: Sequence[Chunk]) -> list[_Run]:
-    """Chunks in claim order, parted where the ring of slots wrapped."""
-    runs: list[_Run] = []
-    for chunk in chunks:
-        if runs and chunk.first == runs[-1].stop:
-            runs[-1].chunks.append(chunk)
-        else:
-            runs.append(_Run([chunk]))
-    return runs
-
-
 class Intake:
     """Reads the deciding input's lanes into `rows` and `columns`, whose slots are the same.
 
@@ -118,14 +90,13 @@ class Intake:
         self._positions = positions
         self._delivery_time = delivery_time
         self.columns = Columns(spec.schema_, rows.capacity_rows)
-        self._decoder = EventDecoder(spec.schema_, limits.value_bytes_max)
+        self._decoder = decoder_of(spec, limits.value_bytes_max)
         self._id = spec.schema_.index(spec.id)
         self._key = spec.schema_.index(spec.key)
         self._event_time = spec.schema_.index(spec.event_time)
         self._priority = spec.schema_.index(spec.priority) if spec.priority else None
         n = rows.capacity_rows
-        self._payload_address = np.zeros(n, np.int64)
-        self._payload_length = np.zeros(n, np.int64)
+        self._pointer = np.zeros(n, np.int64)
         self._future = np.zeros(n, np.int8)
         self._turn = 0
         self._pressure = Backpressure(max(1, n // 4))
@@ -150,7 +121,7 @@ class Intake:
                 left -= messages.count
                 chunks.append(self._claim(lane.key, messages))
         self.counts.held = self._pressure.held
-        return [item for run in _runs(chunks) for item in self._make_rows(run, clock)]
+        return [item for run in runs_of(chunks) for item in self._make_rows(run, clock)]
 
     def _claim(self, partition: Any, messages: Messages) -> Chunk:
         """Slots for one read's records, and where their bytes lie."""
@@ -158,16 +129,17 @@ class Intake:
         rows = self._rows
         messages.extract(
             chunk.first,
-            self._payload_address,
-            self._payload_length,
+            rows.payload_address,
+            rows.payload_length,
             rows.key_address,
             rows.key_length,
             rows.offset,
             rows.timestamp_ms,
         )
+        self._pointer[chunk.first : chunk.first + chunk.rows] = messages.pointers
         return chunk
 
-    def _make_rows(self, run: "_Run", clock: SystemClock) -> list[Rejected]:
+    def _make_rows(self, run: Run, clock: SystemClock) -> list[Rejected]:
         """Make rows of what was claimed: decoded, given features and offered. Returns the bad records."""
         now = clock.instant()
         set_deadlines(
@@ -206,7 +178,7 @@ class Intake:
     def _own_deadlines(self, chunk: Chunk, now: Instant) -> None:
         """Headers cost a look into each record, so they are read only where the configuration names one."""
         name = self._limits.deadline_header
-        texts = [dict(record_at(int(pointer)).headers).get(name) for pointer in chunk.messages.pointers]
+        texts = [dict(headers_at(int(pointer))).get(name) for pointer in chunk.messages.pointers]
         self.counts.unreadable_deadlines += own_deadlines(
             self._rows.deadline_ns,
             chunk.first,
@@ -216,16 +188,21 @@ class Intake:
             self._limits.budget_ms_max * NS_PER_MS,
         )
 
-    def _decode(self, run: "_Run", now: Instant) -> tuple[NDArray[np.int32], list[Rejected]]:
-        first, n = run.first, run.rows
+    def _decode(self, run: Run, now: Instant) -> tuple[NDArray[np.int32], list[Rejected]]:
+        first, n, stop, rows = run.first, run.rows, run.stop, self._rows
         decoded = self._decoder.decode(
-            self._payload_address[first : run.stop], self._payload_length[first : run.stop], self.columns, first, n
+            rows.payload_address[first:stop],
+            rows.payload_length[first:stop],
+            self.columns,
+            first,
+            n,
+            self._pointer[first:stop],
         )
         # The run's last chunk is the last to be freed, so what strings point to outlives all of its rows.
         run.chunks[-1].keep = decoded.keep
         rejects = list(decoded.rejects)
         status = decoded.status
-        self._rows.event_time_ms[first : run.stop] = self.columns.value[self._event_time, first : run.stop]
+        rows.event_time_ms[first:stop] = self.columns.value[self._event_time, first:stop]
         future = self._future[:n]
         if mark_future(
             self._rows.event_time_ms,
@@ -240,8 +217,7 @@ class Intake:
             rejects += [self._future_reject(first, int(row)) for row in ahead]
             status = np.where((future == 1) & (status == GOOD), np.int8(1), status)
         rejected = [
-            Rejected(first + reject.index, reject, self._in_flight.pointer_of(first + reject.index))
-            for reject in rejects
+            Rejected(first + reject.index, reject, int(self._pointer[first + reject.index])) for reject in rejects
         ]
         return (np.flatnonzero(status == GOOD) + first).astype(np.int32), rejected
 
@@ -283,7 +259,7 @@ class Intake:
         self._state.drop_slice(partition.partition)
         self._positions.local.pop(partition, None)
 
-    def _describe(self, run: "_Run", good: NDArray[np.int32]) -> None:
+    def _describe(self, run: Run, good: NDArray[np.int32]) -> None:
         rows, columns = self._rows, self.columns
         slots = slice(run.first, run.stop)
         rows.id_value[slots] = columns.value[self._id, slots]

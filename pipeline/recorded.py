@@ -12,8 +12,8 @@ from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
 from pipeline.rows import Rows
-from pipeline.scorer import ModelTier
 from pipeline.tables import json_values
+from pipeline.tier import ModelTier
 from pipeline.tiers import open_tiers
 
 PACE_ROWS = 100

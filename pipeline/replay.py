@@ -16,7 +16,8 @@ from features.merge import merge_runs, run_bounds
 from features.state import FeatureState
 from pipeline.batcher import Batcher
 from pipeline.clock import SystemClock
-from pipeline.decode import EventDecoder, key_disagreements
+from pipeline.decode import key_disagreements
+from pipeline.decoders import decoder_of
 from pipeline.in_flight import InFlight
 from pipeline.intake import GOOD, IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane, TopicPartition
@@ -28,7 +29,7 @@ from pipeline.wire.dead_letter import DeadRecord
 MERGED = TopicPartition("merged", 0)
 NO_DEADLINE_NS = 2**61
 _BEFORE_ALL_MS = -(2**62)
-ROW_FIELDS = ("offset", "timestamp_ms", "key_address", "key_length")
+ROW_FIELDS = ("offset", "timestamp_ms", "payload_address", "payload_length", "key_address", "key_length")
 
 
 class _Held:
@@ -68,8 +69,9 @@ class _Source:
         self.partition = partition
         self.end = end
         self.columns = Columns(spec.schema_, rows)
-        self.decoder = EventDecoder(spec.schema_, bytes_max)
-        self.payload = np.zeros((2, rows), np.int64)
+        self.decoder = decoder_of(spec, bytes_max)
+        self.payload_address = np.zeros(rows, np.int64)
+        self.payload_length = np.zeros(rows, np.int64)
         self.offset = np.zeros(rows, np.int64)
         self.timestamp_ms = np.zeros(rows, np.int64)
         self.key_address = np.zeros(rows, np.int64)
@@ -81,11 +83,10 @@ class _Source:
     def take(self, messages: Messages) -> list[Any]:
         """Decode a read; `good` are its events up to the end. Returns the rejects up to the end."""
         n = messages.count
-        messages.extract(
-            0, self.payload[0], self.payload[1], self.key_address, self.key_length, self.offset, self.timestamp_ms
-        )
+        address, length = self.payload_address, self.payload_length
+        messages.extract(0, address, length, self.key_address, self.key_length, self.offset, self.timestamp_ms)
         wanted = int(np.searchsorted(self.offset[:n], self.end))
-        decoded = self.decoder.decode(self.payload[0], self.payload[1], self.columns, 0, n)
+        decoded = self.decoder.decode(address, length, self.columns, 0, n, messages.pointers)
         self.good = np.flatnonzero(decoded.status[:wanted] == GOOD).astype(np.int32)
         self.pointers = messages.pointers
         self.held = _Held(messages, decoded.keep)

@@ -24,11 +24,15 @@ NO_TIMESTAMP = -1
 class Rows:
     """A ring of slots, each array `capacity_rows` long. Slots are claimed in runs and freed in claim order.
 
-    Addresses (`id`, `key`) point into messages that their batch keeps alive until the slot is freed. Times
-    named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch.
+    Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
+    named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. Of an image there are the
+    `probabilities` of each class, the `likeliest` (-1: none told), `measures` and `perceptual_hash` of its pixels;
+    `reasons` holds a number for each that applies and NaN for the others.
     """
 
-    def __init__(self, capacity_rows: int, features: int) -> None:
+    def __init__(
+        self, capacity_rows: int, features: int, *, classes: int = 0, measures: int = 0, reasons: int = 0
+    ) -> None:
         self.capacity_rows = capacity_rows
         n = capacity_rows
         self.partition: NDArray[np.int32] = np.zeros(n, np.int32)
@@ -44,12 +48,19 @@ class Rows:
         self.priority: NDArray[np.float64] = np.zeros(n, np.float64)
         self.id_value: NDArray[np.int64] = np.zeros(n, np.int64)
         self.id_length: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.payload_address: NDArray[np.int64] = np.zeros(n, np.int64)
+        self.payload_length: NDArray[np.int64] = np.zeros(n, np.int64)
         self.key_address: NDArray[np.int64] = np.zeros(n, np.int64)
         self.key_length: NDArray[np.int32] = np.zeros(n, np.int32)
         self.outcome: NDArray[np.int8] = np.zeros(n, np.int8)
         self.tier: NDArray[np.int8] = np.zeros(n, np.int8)
         self.decision: NDArray[np.int8] = np.zeros(n, np.int8)
         self.score: NDArray[np.float32] = np.zeros(n, np.float32)
+        self.likeliest: NDArray[np.int8] = np.full(n, -1, np.int8)
+        self.probabilities: NDArray[np.float32] = np.zeros((n, classes), np.float32)
+        self.measures: NDArray[np.float64] = np.zeros((n, measures), np.float64)
+        self.perceptual_hash: NDArray[np.uint64] = np.zeros(n if measures else 0, np.uint64)
+        self.reasons: NDArray[np.float32] = np.full((n, reasons), np.nan, np.float32)
         self.chunk: NDArray[np.int32] = np.zeros(n, np.int32)
         self.features64: NDArray[np.float64] = np.zeros((n, features), np.float64)
         self.features32: NDArray[np.float32] = np.zeros((n, features), np.float32)

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pipeline.batcher import Batcher
 from pipeline.clock import SystemClock
 from pipeline.config.model import PipelineConfig
+from pipeline.decide import ByClass, Decider
 from pipeline.kafka.wake import Wake
 from pipeline.rows import Rows
-from pipeline.scorer import InlineScorer, ModelTier, Scorer, ThreadScorer, Tier
+from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
+from pipeline.tier import ModelTier, Tier, classes_of
 
 
 def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batcher:
@@ -21,6 +23,16 @@ def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Bat
         objective=config.pipeline.objective,
         deadlines=config.pipeline.mode == "live",
     )
+
+
+def decider_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Decider:
+    """What decides by the scores, or by the classes, that these tiers give."""
+    decide, classes = config.decide, classes_of(tiers)
+    fallback = decide.labels.index(decide.fallback)
+    if not decide.classes:
+        return Decider(rows, [tier.thresholds for tier in tiers], fallback)
+    table = [decide.labels.index(decide.classes[name]) for name in classes]
+    return Decider(rows, [()] * len(tiers), fallback, ByClass(table, decide.sure_min))
 
 
 def scorer_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], clock: SystemClock, wake: Wake) -> Scorer:

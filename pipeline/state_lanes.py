@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from features.catalog import InputSpec
 from features.columns import Columns
 from features.state import FeatureState
-from pipeline.decode import EventDecoder
+from pipeline.decoders import decoder_of
 from pipeline.kafka.consumer import Lane, LaneConsumer
 from pipeline.kafka.messages import Messages
 from pipeline.state.positions import Positions
@@ -60,7 +60,7 @@ class _Input:
         self.name = name
         self.spec = spec
         self.columns = Columns(spec.schema_, rows_max)
-        self.decoder = EventDecoder(spec.schema_, value_bytes_max)
+        self.decoder = decoder_of(spec, value_bytes_max)
 
 
 class StateLanes:
@@ -181,7 +181,9 @@ class StateLanes:
             self._timestamp_ms,
         )
         wanted = n if follow.until is None else int(np.searchsorted(self._offset[:n], follow.until))
-        decoded = source.decoder.decode(self._payload[0, :n], self._payload[1, :n], source.columns, 0, n)
+        decoded = source.decoder.decode(
+            self._payload[0, :n], self._payload[1, :n], source.columns, 0, n, messages.pointers
+        )
         good = np.flatnonzero(decoded.status[:wanted] == GOOD).astype(np.int32)
         self._apply(source, lane, follow, good)
         self._reached(lane.key, follow, messages.next_offset)

@@ -7,11 +7,12 @@ from statistics import median
 from features.rule import Rule
 from models.buckets import worthwhile_buckets
 from models.cost import CostModel
-from models.repository import Repository
+from models.manifest import ModelError
+from models.repository import ModelEntry, Repository
 from models.session import CUDA, ModelSession
 from pipeline.config.model import PipelineConfig
 from pipeline.config.sections import TierSection
-from pipeline.scorer import ModelTier, RuleTier, Tier
+from pipeline.tier import ImageView, ModelTier, RuleTier, Tier
 from pipeline.wire.decision import TierLabel
 
 
@@ -23,10 +24,12 @@ def open_tiers(config: PipelineConfig, feature_names: Sequence[str]) -> list[Tie
     """
     folder = config.models.folder
     repository = Repository(Path(folder)) if folder else Repository.shipped()
-    return [
+    tiers = [
         _rule(config, spec, feature_names) if spec.rule else _model(config, spec, feature_names, repository)
         for spec in config.tiers
     ]
+    _check_alike([tier for tier in tiers if isinstance(tier, ModelTier)])
+    return tiers
 
 
 def _rule(config: PipelineConfig, spec: TierSection, feature_names: Sequence[str]) -> RuleTier:
@@ -38,6 +41,7 @@ def _model(
     config: PipelineConfig, spec: TierSection, feature_names: Sequence[str], repository: Repository
 ) -> ModelTier:
     entry = repository.load(spec.model, spec.version)
+    view = _view(config, entry)
     session = ModelSession(
         entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
     )
@@ -52,7 +56,42 @@ def _model(
     for bucket, runs in runs_ns.items():
         cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
-    return ModelTier(spec.name, session, cost, label, _thresholds(config, spec))
+    return ModelTier(spec.name, session, cost, label, _thresholds(config, spec), view)
+
+
+def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:
+    """How the model looks at the deciding input's images, if it has such; None where both are about features."""
+    manifest, image, topic = entry.manifest, config.catalog.decided.image, config.catalog.decided.topic
+    if manifest.image is None or image is None:
+        if manifest.image is not None:
+            raise ModelError(f"{entry.path}: it takes images, topic {topic!r} has format json")
+        if image is not None:
+            raise ModelError(f"{entry.path}: it takes features, topic {topic!r} has images")
+        return None
+    classes, decides = manifest.classes, config.decide.classes
+    if decides and set(decides) != set(classes):
+        raise ModelError(
+            f"{entry.path}: its classes are {', '.join(classes)}, decide.classes has {', '.join(decides)}"
+        )
+    if not decides and manifest.clean is None:
+        raise ModelError(
+            f"{entry.path}: no class is clean, so its score is no degree of being bad: "
+            f"expected [decide.classes] with a decision for each of {', '.join(classes)}"
+        )
+    clean = None if manifest.clean is None else classes.index(manifest.clean)
+    return ImageView(manifest.image, image.crop, image.pixels_max, classes, clean)
+
+
+def _check_alike(tiers: Sequence[ModelTier]) -> None:
+    """What decisions say of classes is the same whichever tier answers; the sizes of images may differ."""
+    views = [(tier.name, tier.view) for tier in tiers if tier.view is not None]
+    for name, view in views:
+        first_name, first = views[0]
+        if (view.classes, view.clean) != (first.classes, first.clean):
+            raise ModelError(
+                f"tiers: the classes of {name} are {', '.join(view.classes)}, those of {first_name} are "
+                f"{', '.join(first.classes)}; expected the same, in the same order, and the same clean one"
+            )
 
 
 def _thresholds(config: PipelineConfig, spec: TierSection) -> Sequence[float]:

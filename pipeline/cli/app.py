@@ -25,12 +25,12 @@ COMMANDS = {
 SUMMARIES = {
     "backfill": "Compute the features of files, offline, by the stream's own kernels.",
     "config": "Check a configuration, or show the values in force.",
-    "demo": "Card traffic through the fraud pipeline, live, with nothing to install.",
+    "demo": "Simulated traffic through a shipped pipeline, live, with nothing to install.",
     "models": "List the models of a repository.",
     "plan": "Predict latencies, goodput and the processes that a load needs, in virtual time.",
     "replay": "Put files through the pipeline, or into its topics.",
     "run": "Run a pipeline against Kafka until it is told to stop.",
-    "simulate": "Produce simulated card traffic to the topics of a pipeline.",
+    "simulate": "Produce simulated card traffic or camera frames to the topics of a pipeline.",
     "topics": "Create the topics of a pipeline.",
     "train": "Train a pipeline's models on files.",
 }

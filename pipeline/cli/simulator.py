@@ -8,13 +8,17 @@ from typing import Any
 STOP_S_MAX = 10.0
 POPULATION = ("--customers", "1000", "--terminals", "2000")
 """Few enough that a simulated week passes in seconds, so that labels and full windows are seen."""
+EVENTS = ("transactions", "frames")
+"""What its report calls the events that ask for decisions."""
 
 
 class SimulatorProcess:
     """`headrace simulate` beside us. It is started once and reports what it produced when it ends."""
 
-    def __init__(self, bootstrap: str, *, rate: int, seconds: int | None, seed: int) -> None:
-        self._arguments = [*POPULATION, "--bootstrap", bootstrap, "--rate", str(rate), "--seed", str(seed)]
+    def __init__(self, pipeline: str, bootstrap: str, *, rate: int | None, seconds: int | None, seed: int) -> None:
+        self._arguments = [*POPULATION, "--config", pipeline, "--bootstrap", bootstrap, "--seed", str(seed)]
+        if rate is not None:
+            self._arguments += ["--rate", str(rate)]
         if seconds is not None:
             self._arguments += ["--seconds", str(seconds)]
         self._process: subprocess.Popen[bytes] | None = None
@@ -32,15 +36,15 @@ class SimulatorProcess:
             self._told = True
             self._process.terminate()
 
-    def transactions(self) -> int | None:
-        """How many it produced and saw delivered; None until it has ended."""
+    def produced(self) -> int | None:
+        """How many events it produced and saw delivered; None until it has ended."""
         if self._process is None or self._process.poll() is None:
             return None
         if self._report is None:
             assert self._process.stdout is not None
             lines = self._process.stdout.read().decode().splitlines()
             self._report = json.loads(lines[-1]) if lines and self._process.returncode == 0 else {}
-        return int(self._report.get("transactions", 0))
+        return int(next((self._report[name] for name in EVENTS if name in self._report), 0))
 
     @property
     def code(self) -> int | None:

@@ -30,7 +30,7 @@ class PipelineConfig(Section):
     models: ModelsSection = ModelsSection()
     inputs: dict[str, InputSpec]
     entities: dict[str, EntitySpec] = Field(default_factory=dict)
-    features: dict[str, FeatureSpec] = Field(min_length=1)
+    features: dict[str, FeatureSpec] = Field(default_factory=dict)
     tiers: tuple[TierSection, ...] = Field(min_length=1)
     decide: DecideSection
     publish: PublishSection = PublishSection()
@@ -69,6 +69,8 @@ class PipelineConfig(Section):
             if tier.rule and (number == 0 or number < len(self.tiers) - 1):
                 raise ValueError(f"tiers: {tier.name} is a rule, expected a model first and a rule, if any, last")
             limits = tier.thresholds
+            if limits is not None and self.decide.classes:
+                raise ValueError(f"tiers: {tier.name} has thresholds, expected none: decide.classes decides")
             if limits is not None and len(limits) != len(self.decide.thresholds):
                 raise ValueError(
                     f"tiers: {tier.name} has {len(limits)} thresholds, expected {len(self.decide.thresholds)} "
@@ -76,6 +78,8 @@ class PipelineConfig(Section):
                 )
             if limits is not None and any(low >= high for low, high in pairwise(limits)):
                 raise ValueError(f"tiers: thresholds of {tier.name}: expected rising numbers, found {list(limits)}")
+        if self.decide.classes and self.catalog.decided.format != "image":
+            raise ValueError("decide.classes: a model of features has no classes, expected thresholds")
         topics = self.topic_names
         if twice := sorted({topic for topic in topics if topics.count(topic) > 1}):
             raise ValueError(f"topics: {', '.join(twice)} is named twice; inputs and outputs need one each")

@@ -49,6 +49,8 @@ def _section(heading: str, model: type[BaseModel]) -> str:
 
 
 def _default(field: FieldInfo) -> str:
+    if field.default_factory is dict:
+        return "none"
     if field.default is PydanticUndefined:
         return "needed"
     if field.default is None:
@@ -68,6 +70,8 @@ def _type(annotation: Any) -> str:
         return _type(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(_type(a) for a in arguments if a is not type(None))
+    if origin is dict:
+        return f"table of {_type(arguments[1])}s"
     if origin is tuple:
         return f"list of {_type(arguments[0])}s"
     return _TYPES[annotation]

@@ -102,6 +102,11 @@ class DecideSection(Section):
     """Decisions, from the lowest scores to the highest."""
     thresholds: tuple[StrictFloat, ...] = ()
     """The score at which each next label begins: one less than labels, rising."""
+    classes: dict[StrictStr, StrictStr] = Field(default_factory=dict)
+    """Instead of thresholds, for an image classifier: the decision for each of its classes, the most likely one
+    deciding. A rule, which knows no class, then decides the fallback."""
+    sure_min: Annotated[StrictFloat, Field(ge=0.0, le=1.0)] = 0.0
+    """With `classes`: an image whose most likely class is less probable gets the fallback."""
     fallback: StrictStr
     """The decision of an event whose deadline passed before it was scored."""
 
@@ -109,7 +114,11 @@ class DecideSection(Section):
     def _consistent(self) -> "DecideSection":
         if len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels: {', '.join(self.labels)} has a label twice")
-        if len(self.thresholds) != len(self.labels) - 1:
+        if self.classes:
+            self._decides_by_class()
+        elif self.sure_min:
+            raise ValueError("sure_min: goes with `classes` alone")
+        elif len(self.thresholds) != len(self.labels) - 1:
             raise ValueError(
                 f"thresholds: {len(self.labels)} labels need {len(self.labels) - 1} thresholds between them, "
                 f"found {len(self.thresholds)}"
@@ -119,6 +128,13 @@ class DecideSection(Section):
         if self.fallback not in self.labels:
             raise ValueError(f"fallback: {self.fallback!r} is none of the labels {', '.join(self.labels)}")
         return self
+
+    def _decides_by_class(self) -> None:
+        if self.thresholds:
+            raise ValueError("classes: found beside thresholds, expected one of the two")
+        for name, label in self.classes.items():
+            if label not in self.labels:
+                raise ValueError(f"classes: {name}: {label!r} is none of the labels {', '.join(self.labels)}")
 
 
 class PublishSection(Section):

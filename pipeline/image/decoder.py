@@ -19,7 +19,7 @@ from pipeline.image.found import (
     fault_error,
 )  # fmt: skip
 from pipeline.image.jpeg_structure import read_jpeg
-from pipeline.image.measures import difference_hash, measure
+from pipeline.image.measures import SUMS, difference_hash, measure
 from pipeline.image.png_pixels import channels_of, unpack_png
 from pipeline.image.png_structure import read_png
 from pipeline.image.probe import JPEG, bytes_at, check_pixels, format_at
@@ -61,6 +61,7 @@ class ImageDecoder:
         self._palette = np.zeros((257, 4), np.uint8)
         self._packed, self._pixels = np.empty(0, np.uint8), np.empty(0, np.uint8)
         self._luma = np.empty((image.height, image.width), np.float32)
+        self._sums = np.empty((SUMS, image.width), np.float32)
         self._scratch = Scratch()
         self.perceptual_hash = 0
         """difference_hash of the last frame decoded (uint64)."""
@@ -80,8 +81,8 @@ class ImageDecoder:
             *(pixels, box, self._mean, self._std, _turned(out, orientation), self._scratch),
             _turned(self._luma[None], orientation)[0],
         )
-        measure(self._luma, measures)
-        self.perceptual_hash = int(difference_hash(self._luma))
+        measure(self._luma, self._sums, measures)
+        self.perceptual_hash = int(difference_hash(self._luma, self._sums))
 
     def _jpeg(self, address: int, length: int) -> tuple[NDArray[np.uint8], int]:
         fault = read_jpeg(address, length, True, self._found, self._covered)

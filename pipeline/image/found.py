@@ -7,7 +7,7 @@ FIELDS = WIDTH, HEIGHT, CHANNELS, BITS, KIND, ORIENTATION, SCANS, AT, VALUE, STO
 EXIF's, 1 where there is none; AT is the byte a fault was met at and VALUE what stood there; STORED is how many bytes
 of a PNG's compressed pixels were gathered."""
 
-SCANS_MAX = 64
+SCANS_MAX = 32
 """The scans a JPEG may have. An encoder makes 1 or about 10; each costs a pass over all pixels, whatever it holds."""
 SIDE_MAX = 65_535
 """The most pixels a side may have: a JPEG cannot say more, a PNG may not."""

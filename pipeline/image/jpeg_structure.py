@@ -38,7 +38,7 @@ _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 @kernel()
-def _pair(address: int) -> int:
+def _pair(address: int) -> Any:
     return load_u8(address) << 8 | load_u8(address + 1)
 
 

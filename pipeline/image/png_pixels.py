@@ -117,7 +117,7 @@ def _unfilter(raw: Any, at: int, size: int, step: int, line: Any, above: Any) ->
 
 
 @kernel()
-def _sample(line: Any, index: int, bits: int) -> int:
+def _sample(line: Any, index: int, bits: int) -> Any:
     """One sample of a row, as it is stored; of 16 bits the high byte."""
     if bits == 8:
         return np.int64(line[index])
@@ -145,6 +145,11 @@ def _spread(
     channels = target.shape[1]
     alpha = 1 if kind in (GREY_ALPHA, COLOUR_ALPHA) else 0
     stored = channels + alpha
+    if bits == 8 and step == 1 and not alpha:
+        row = target.reshape(target.size)
+        for index in range(count * channels):
+            row[index] = line[index]
+        return 0
     scale = 255 // ((1 << bits) - 1) if bits < 8 else 1
     for index in range(count):
         for channel in range(channels):

@@ -61,7 +61,7 @@ _CRC = _crc_tables()
 
 
 @kernel()
-def _crc32(address: int, length: int) -> int:
+def _crc32(address: int, length: int) -> Any:
     crc, at = np.uint32(0xFFFFFFFF), 0
     while at + 8 <= length:
         word = np.uint64(load_i64(address + at)) ^ np.uint64(crc)
@@ -83,7 +83,7 @@ def _crc32(address: int, length: int) -> int:
 
 
 @kernel()
-def _four(address: int) -> int:
+def _four(address: int) -> Any:
     return load_u8(address) << 24 | load_u8(address + 1) << 16 | load_u8(address + 2) << 8 | load_u8(address + 3)
 
 

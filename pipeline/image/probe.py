@@ -6,7 +6,7 @@ from typing import NamedTuple
 import cffi
 import numpy as np
 
-from pipeline.image.found import CHANNELS, FIELDS, HEIGHT, ORIENTATION, WIDTH, BadImageError, fault_error
+from pipeline.image.found import CHANNELS, FIELDS, HEIGHT, WIDTH, BadImageError, fault_error
 from pipeline.image.jpeg_structure import read_jpeg
 from pipeline.image.png_structure import read_png
 
@@ -33,13 +33,12 @@ _ffi = cffi.FFI()
 
 
 class Probed(NamedTuple):
-    """An image's header: `JPEG` or `PNG`, its size as stored, and how a viewer turns it (EXIF, 1 is not at all)."""
+    """An image's header: `JPEG` or `PNG`, its size as stored, and its samples a pixel."""
 
     format: str
     width: int
     height: int
     channels: int
-    orientation: int
 
 
 def bytes_at(address: int, length: int) -> memoryview:
@@ -64,7 +63,7 @@ def probe(address: int, length: int, pixels_max: int) -> Probed:
     if fault:
         raise fault_error(name, fault, read)
     check_pixels(name, read, pixels_max)
-    return Probed(name, read[WIDTH], read[HEIGHT], read[CHANNELS], read[ORIENTATION])
+    return Probed(name, read[WIDTH], read[HEIGHT], read[CHANNELS])
 
 
 def check_pixels(name: str, found: list[int], pixels_max: int) -> None:

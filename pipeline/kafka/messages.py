@@ -165,10 +165,12 @@ def record_at(address: int) -> Record:
     message = ffi.cast("rd_kafka_message_t *", address)
     key = bytes(ffi.buffer(message.key, message.key_len)) if message.key else None
     value = bytes(ffi.buffer(message.payload, message.len)) if message.payload else None
-    return Record(message.offset, key, value, _headers(message))
+    return Record(message.offset, key, value, headers_at(address))
 
 
-def _headers(message: Any) -> tuple[tuple[str, bytes | None], ...]:
+def headers_at(address: int) -> tuple[tuple[str, bytes | None], ...]:
+    """Copy the headers of the message at an address."""
+    message = ffi.cast("rd_kafka_message_t *", address)
     headers = ffi.new("rd_kafka_headers_t **")
     if lib.rd_kafka_message_headers(message, headers):
         return ()

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from pipeline.config.model import PipelineConfig
-from pipeline.scorer import ModelTier, Session
 from pipeline.sim.curves import Costs, TierCurve, padded
+from pipeline.tier import ModelTier, Session
 from pipeline.tiers import open_tiers
 
 SECONDS_A_SIZE = 0.1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.kafka.messages import MESSAGE
 from pipeline.rows import OUTCOMES, Outcome, Rows
 from pipeline.wire.decision_kernel import COLUMNS, NUMBERS_BYTES_MAX, id_text_bytes, write_decisions
-from pipeline.wire.json_text import ESCAPED_BYTES_MAX, SLACK_BYTES, pieces, quoted
+from pipeline.wire.json_text import ESCAPED_BYTES_MAX, SCORE_BYTES_MAX, SLACK_BYTES, pieces, quoted
 
 DECISION_VERSION = 1
 EXPIRED_TIER = "expired"
@@ -49,11 +49,25 @@ def _joined(parts: Sequence[tuple[str, bytes]]) -> bytes:
     return b"".join(b',"%s":%s' % (name.encode(), value) for name, value in parts)
 
 
+def _class_pieces(classes: Sequence[str]) -> list[bytes]:
+    """None told, each as the likeliest, each with its probability to follow."""
+    if not classes:
+        return []
+    likeliest = [b',"class":%s,"probabilities":{' % quoted(name) for name in classes]
+    named = [(b"," if index else b"") + quoted(name) + b":" for index, name in enumerate(classes)]
+    return [b',"class":null,"probabilities":null', *likeliest, *named]
+
+
+def _reason_pieces(reasons: Sequence[str]) -> list[bytes]:
+    return [b',"reasons":[', *(b"[%s," % quoted(name) for name in reasons)] if reasons else []
+
+
 class DecisionEncoder:
     """Writes decisions of one pipeline for events of one topic.
 
     `tiers` are in the order of `Rows.tier`, `decisions` in that of `Rows.decision`. With `features` (the
-    names of the columns of `Rows.features64`) each decision carries their exact values.
+    names of the columns of `Rows.features64`) each decision carries their exact values; with `classes` (those of
+    `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that `Rows.reasons` has.
     """
 
     def __init__(
@@ -64,6 +78,8 @@ class DecisionEncoder:
         tiers: Sequence[TierLabel],
         decisions: Sequence[str],
         features: Sequence[str] | None = None,
+        classes: Sequence[str] = (),
+        reasons: Sequence[str] = (),
     ) -> None:
         head = b'{"v":%d,"pipeline":%s,"id":' % (DECISION_VERSION, quoted(pipeline))
         endings = [
@@ -87,13 +103,18 @@ class DecisionEncoder:
         named = [
             (b"," if index else b',"features":{') + quoted(name) + b":" for index, name in enumerate(features or ())
         ]
-        texts = [head, *fixed, *met, *endings, *by_tier, *named]
+        classed, reasoned = _class_pieces(classes), _reason_pieces(reasons)
+        texts = [head, *fixed, *met, *endings, *by_tier, *named, *classed, *reasoned]
         self._text, self._starts = pieces(texts)
         self._decisions = len(decisions)
         self._tiers = len(tiers)
         self._features = len(named)
+        self._classes, self._reasons = len(classes), len(reasons)
         longest = [max(map(len, group), default=0) for group in (met, endings, by_tier)]
-        self._row_bytes_max = sum(map(len, [head, *fixed, *named])) + sum(longest) + NUMBERS_BYTES_MAX
+        numbers_bytes_max = NUMBERS_BYTES_MAX + (len(classes) + len(reasons)) * (SCORE_BYTES_MAX + 2)
+        self._row_bytes_max = (
+            sum(map(len, [head, *fixed, *named, *classed, *reasoned])) + sum(longest) + numbers_bytes_max
+        )
         self._memory = EncodedMemory()
         self._rows: Rows | None = None
         self._columns: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -132,7 +153,9 @@ class DecisionEncoder:
             memory.payloads,
             self._text,
             self._starts,
-            np.array([self._decisions, self._tiers, self._features, partitions], np.int64),
+            np.array(
+                [self._decisions, self._tiers, self._features, partitions, self._classes, self._reasons], np.int64
+            ),
             np.array([now_ns, now_ms, delivery_ns], np.int64),
             values,
             self._columns_of(rows),

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+
 from features.kernel import kernel
-from features.memory import load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
+from features.memory import load_f32, load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
 from features.schema import NUMBER
 from pipeline.rows import NO_TIMESTAMP, Outcome
 from pipeline.wire.json_text import (
@@ -16,10 +18,12 @@ from pipeline.wire.json_text import (
 )
 from pipeline.wire.murmur2 import partition_of_key
 
-# The order of the pieces: one each of these, then two of _MET, then endings, tiers and feature names.
+# The order of the pieces: one each of these, then two of _MET, then endings, tiers, feature names; where there are
+# classes one for none told, the likeliest ones and the names; then the names of reasons.
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
 _QUOTE = 0x22
+_UNTOLD = 128  # as a byte an int8 below 0, of which there is no class
 _SCORED, _EXPIRED = int(Outcome.SCORED), int(Outcome.EXPIRED)
 _COMMA, _CLOSE_BRACKET, _CLOSE_BRACE = ord(","), ord("]"), ord("}")
 NUMBERS_BYTES_MAX = 9 * INT_BYTES_MAX + SCORE_BYTES_MAX + 8
@@ -42,6 +46,9 @@ COLUMNS = (
     "outcome",
     "tier",
     "decision",
+    "likeliest",
+    "probabilities",
+    "reasons",
 )
 """The arrays of `Rows` that the kernel reads by address: unboxing each would cost more than a small batch."""
 (
@@ -61,6 +68,9 @@ COLUMNS = (
     _AT_OUTCOME,
     _AT_TIER,
     _AT_DECISION,
+    _AT_LIKELIEST,
+    _AT_PROBABILITIES,
+    _AT_REASONS,
 ) = range(len(COLUMNS))
 
 
@@ -137,6 +147,56 @@ def id_text_bytes(slots: Any, columns: Any) -> int:
 
 
 @kernel()
+def _write_classes(at: int, text: int, starts: Any, first: int, classes: int, columns: Any, slot: int) -> int:
+    """Where there are classes the likeliest and the probability of each; null for both where none is told."""
+    if not classes:
+        return at
+    likeliest = load_u8(columns[_AT_LIKELIEST] + slot) if slot >= 0 else _UNTOLD
+    if likeliest >= _UNTOLD:
+        return _piece(at, text, starts, first)
+    at = _piece(at, text, starts, first + 1 + likeliest)
+    probabilities = columns[_AT_PROBABILITIES] + 4 * classes * slot
+    for index in range(classes):
+        at = _piece(at, text, starts, first + 1 + classes + index)
+        at = write_score(at, load_f32(probabilities + 4 * index))
+    store_u8(at, _CLOSE_BRACE)
+    return at + 1
+
+
+@kernel()
+def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, columns: Any, slot: int) -> int:
+    """The reasons whose number is given, as pairs; nothing where none is. Their pieces begin at `first`."""
+    begun, reasons = False, columns[_AT_REASONS] + 4 * count * slot
+    for index in range(count):
+        number = load_f32(reasons + 4 * index)
+        if np.isnan(number):
+            continue
+        if begun:
+            store_u8(at, _COMMA)
+            at += 1
+        else:
+            at = _piece(at, text, starts, first)
+        begun = True
+        at = write_score(_piece(at, text, starts, first + 1 + index), number)
+        store_u8(at, _CLOSE_BRACKET)
+        at += 1
+    if begun:
+        store_u8(at, _CLOSE_BRACKET)
+        at += 1
+    return at
+
+
+@kernel()
+def _write_source(at: int, text: int, starts: Any, columns: Any, slot: int) -> int:
+    at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
+    store_u8(at, _COMMA)
+    at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
+    store_u8(at, _CLOSE_BRACKET)
+    store_u8(at + 1, _CLOSE_BRACE)
+    return at + 2
+
+
+@kernel()
 def _fill_message(message: int, payload: int, length: int, columns: Any, slot: int, partitions: int) -> None:
     """The row's `rd_kafka_message_t`: its key where the input's is, its partition where every client puts it."""
     key, key_length = _long(columns, _AT_KEY_ADDRESS, slot), _int(columns, _AT_KEY_LENGTH, slot)
@@ -174,13 +234,16 @@ def write_decisions(
 ) -> None:
     """Write each slot's decision into `buffer` and its message into `messages`, in order.
 
-    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, partitions), `now` is
-    (monotonic ns, wall ms, delivery ns). The caller has made room for the longest rows there can be.
+    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, partitions, classes, reasons),
+    `now` is (monotonic ns, wall ms, delivery ns). The caller has made room for the longest rows there can be.
     """
     decisions, tiers, features, partitions = sizes[0], sizes[1], sizes[2], sizes[3]
+    classes, reasons = sizes[4], sizes[5]
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
     first_tier = _ENDINGS + 3 * decisions
     first_name = first_tier + tiers + 1
+    first_class = first_name + features
+    first_reason = first_class + (1 + 2 * classes if classes else 0)
     at, text, message = buffer.ctypes.data, text_bytes.ctypes.data, messages.ctypes.data
     values = values_bytes.ctypes.data
     for index in range(len(slots)):
@@ -193,11 +256,12 @@ def write_decisions(
         at = _piece(at, text, starts, _ENDINGS + (kind - _SCORED) * decisions + load_u8(columns[_AT_DECISION] + slot))
         total_ns = now_ns - arrived_ns
         if kind == _EXPIRED:
-            at = _null(at)
+            at = _write_classes(_null(at), text, starts, first_class, classes, columns, -1)
             at = _piece(at, text, starts, first_tier + tiers)
             spent = (total_ns - prepared_ns, prepared_ns, 0, total_ns)
         else:
             at = write_score(at, score[slot])
+            at = _write_classes(at, text, starts, first_class, classes, columns, slot)
             at = _piece(at, text, starts, first_tier + load_u8(columns[_AT_TIER] + slot))
             waited_ns = _long(columns, _AT_DISPATCH_NS, slot) - arrived_ns - prepared_ns
             spent = (waited_ns, prepared_ns, _long(columns, _AT_SCORE_NS, slot), total_ns)
@@ -207,13 +271,9 @@ def write_decisions(
         at = _write_latency(at, text, starts, spent)
         stamp_ms = _long(columns, _AT_TIMESTAMP_MS, slot)
         at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
+        at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
-        at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
-        store_u8(at, _COMMA)
-        at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
-        store_u8(at, _CLOSE_BRACKET)
-        store_u8(at + 1, _CLOSE_BRACE)
-        at += 2
+        at = _write_source(at, text, starts, columns, slot)
         _fill_message(message, begin, at - begin, columns, slot, partitions)
         message += 72

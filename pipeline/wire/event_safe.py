@@ -83,21 +83,24 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _int(text: str) -> int:
+def whole_of(text: str) -> int:
+    """The integer that the text writes. Raises BadEventError outside int64."""
     value = int(text) if len(text) <= 20 else INT64_MAX + 1
     if not -INT64_MAX - 1 <= value <= INT64_MAX:
         raise BadEventError("integer-overflow", f"integer {shown(text)} is outside int64")
     return value
 
 
-def _float(text: str) -> float:
+def float_of(text: str) -> float:
+    """The number that the text writes. Raises BadEventError when no float64 is so large."""
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise BadEventError("non-finite", f"number {shown(text)} is too large for float64")
     return value
 
 
-def _constant(text: str) -> NoReturn:
+def no_number(text: str) -> NoReturn:
+    """NaN and the infinities are no values of an event."""
     raise BadEventError("non-finite", f"{text} is not a JSON number")
 
 
@@ -113,9 +116,9 @@ def parse(raw: bytes) -> dict[str, Any]:
         found = json.loads(
             text,
             object_pairs_hook=_unique,
-            parse_int=_int,
-            parse_float=_float,
-            parse_constant=_constant,
+            parse_int=whole_of,
+            parse_float=float_of,
+            parse_constant=no_number,
         )
         msgspec.json.decode(raw)
     except BadEventError:
@@ -127,7 +130,8 @@ def parse(raw: bytes) -> dict[str, Any]:
     return found
 
 
-def _wrong(name: str, value: object, expected: str) -> BadEventError:
+def wrong_type(name: str, value: object, expected: str) -> BadEventError:
+    """The error of a value that is not of its field's type."""
     return BadEventError("wrong-type", f"{name}: found {shown(value)}, expected {expected}")
 
 
@@ -136,7 +140,7 @@ def _time_ms(name: str, value: object) -> int:
         return value
     expected = "ms since the epoch or an RFC 3339 time with its offset"
     if not isinstance(value, str):
-        raise _wrong(name, value, expected)
+        raise wrong_type(name, value, expected)
     parts = _RFC3339.fullmatch(value)
     if parts is None:
         raise BadEventError("bad-time", f"{name}: found {shown(value)}, expected {expected}")
@@ -165,7 +169,8 @@ def _units(name: str, value: float, field: EventField) -> int:
     return units
 
 
-def _cell(name: str, value: object, field: EventField) -> Cell:
+def cell_of(name: str, value: object, field: EventField) -> Cell:
+    """A JSON value as its field's cell; `name` is what an error calls it. Raises BadEventError."""
     kind = field.code
     if kind == FieldType.TIME:
         return Cell(_time_ms(name, value))
@@ -181,7 +186,7 @@ def _cell(name: str, value: object, field: EventField) -> Cell:
             return Cell(_units(name, value, field))
         if kind == FieldType.FLOAT:
             return Cell(float(value) + 0.0)
-    raise _wrong(name, value, _EXPECTED[kind])
+    raise wrong_type(name, value, _EXPECTED[kind])
 
 
 _EXPECTED = {
@@ -204,11 +209,11 @@ def decode_safe(raw: bytes, schema: Schema) -> list[Cell]:
     for name, field in schema.fields.items():
         value = found.get(name)
         if value is not None:
-            cells.append(_cell(name, value, field))
+            cells.append(cell_of(name, value, field))
         elif not field.required:
             cells.append(Cell())
         elif name in found:
-            raise _wrong(name, None, f"a value of type {field.type}")
+            raise wrong_type(name, None, f"a value of type {field.type}")
         else:
             raise BadEventError("missing-field", f"{name}: missing, expected a value of type {field.type}")
     return cells

@@ -51,9 +51,9 @@ PLAIN = _new_encoder(None)
 WITH_FEATURES = _new_encoder(NAMES)
 
 
-def new_rows(count: int) -> Rows:
+def new_rows(count: int, **more: int) -> Rows:
     """Rows that differ from each other in everything, all scored by the first tier."""
-    rows = Rows(count, len(NAMES))
+    rows = Rows(count, len(NAMES), **more)
     at = np.arange(count)
     rows.partition[:], rows.offset[:] = at % 5, 10_000 + at
     rows.timestamp_ms[:] = 1_700_000_000_000 + at

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.batch import AT_ONCE, NEVER_NS
+from pipeline.batch import AT_ONCE, NEVER_NS, Batch
 from pipeline.batcher import Batcher
 from pipeline.clock import Instant
+from pipeline.decode import Reject
 from pipeline.drain import Drain
 from pipeline.engine import Engine
+from pipeline.image_rows import Unscorable
 from pipeline.in_flight import CHUNKS_MAX, InFlight
 from pipeline.rows import Rows
+from pipeline.runner import Scored
 
 CAPACITY = 16
 
@@ -199,13 +202,15 @@ class Stages:
     counts = SimpleNamespace(read=0)
     delivery_time = SimpleNamespace(learned=AT_ONCE)
 
-    def __init__(self, running: list[object], in_flight: InFlight, lost: bool) -> None:
+    def __init__(self, running: list[object], in_flight: InFlight, lost: bool, freed: list[int]) -> None:
         self.drain: Drain | None = Drain(frozenset(PARTITIONS[:1]), 0, lost=lost)
         self.published: list[int] = []
         self.committed: list[int | None] = []
         self._watermarks = in_flight.watermarks
         self.forgotten: list[At] = []
         self._running = running
+        self._freed = freed
+        self.buried: list[object] = []
 
     def serve(self, now_ns: int) -> int:
         return 0
@@ -230,7 +235,8 @@ class Stages:
 
     def batch(self, rows: int, tier: int) -> None: ...
 
-    def dead_letters(self, rejected: object, now: Instant) -> None: ...
+    def dead_letters(self, rejected: list[object], now: Instant) -> None:
+        self.buried += rejected
 
     def forget(self, partition: At) -> None:
         self.forgotten.append(partition)
@@ -246,7 +252,9 @@ class Stages:
         return bool(self._running)
 
     def finished(self) -> list[object]:
-        """A session's thread ends its batch only after the partition is gone."""
+        """A session's thread ends its batch only after the partition is gone; till then it reads the messages."""
+        if self._running:
+            assert self._freed == []
         if self.drain is not None:
             return []
         ended, self._running = self._running, []
@@ -262,8 +270,8 @@ class Stages:
 
 
 @pytest.mark.parametrize("lost", [True, False])
-@pytest.mark.parametrize("running_rows", [0, 5, CAPACITY])
-def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring_free(running_rows, lost):
+@pytest.mark.parametrize(("running_rows", "bad_rows"), [(0, 0), (5, 0), (5, 2), (CAPACITY, 0), (CAPACITY, CAPACITY)])
+def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring_free(running_rows, bad_rows, lost):
     rows = Rows(CAPACITY, features=1)
     rows.deadline_ns[:] = 2**62
     in_flight, freed = InFlight(rows), []
@@ -271,8 +279,10 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
     slots = np.arange(CAPACITY, dtype=np.int32)
     batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
     batcher.offer(slots[running_rows:])
-    running = [SimpleNamespace(slots=slots[:running_rows], tier=0)] if running_rows else []
-    stages = Stages(running, in_flight, lost)
+    batch = Batch(0, slots[:running_rows])
+    rejected = [Unscorable(slot, Reject(0, "corrupt-image", "")) for slot in range(bad_rows)]
+    running: list[object] = [Scored(batch, batch.slots[bad_rows:], rejected, 1)] if running_rows else []
+    stages = Stages(running, in_flight, lost, freed)
     clock = SimpleNamespace(now_ns=lambda: 0, instant=lambda: Instant(0, 0))
     engine = Engine(
         clock=clock,
@@ -290,7 +300,7 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
     )
     for _ in range(3):
         engine.turn()
-    assert (stages.published, stages.committed) == ([], [None])
+    assert (stages.published, stages.buried, stages.committed) == ([], [], [None])
     assert stages.forgotten == PARTITIONS[:1]
     assert freed == [0]
     assert in_flight.room() == CAPACITY

@@ -16,6 +16,7 @@ from tiny_models import write_repository
 from pipeline.cli.exit_codes import INTERRUPTED, ExitCode
 from pipeline.config.load import load
 from pipeline.kafka.embedded import EmbeddedCluster
+from tests.frames import write_classifiers
 
 pytestmark = pytest.mark.slow
 HEADRACE = [sys.executable, "-m", "pipeline.cli"]
@@ -162,3 +163,12 @@ def test_the_demo_counts_right_when_it_is_interrupted(environ: dict[str, str]) -
     told = process.stdout.read().decode()
     assert process.wait(60) == 0
     assert "all" in told.splitlines()[-1]
+
+
+def test_the_demo_of_frames_ends_with_counts_that_add_up(tmp_path: Path) -> None:
+    environ = {**os.environ, "HEADRACE_MODELS__FOLDER": str(write_classifiers(tmp_path / "models"))}
+    command = [*HEADRACE, "demo", "--pipeline", "vision", "--seconds", "3"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "simulated 600, decided 600: all" in done.stdout
+    assert "sum                    600  = read" in done.stdout

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.decide import Decider
+from pipeline.decide import ByClass, Decider
 from pipeline.rows import Outcome, Rows
 
 APPROVE, REVIEW, DECLINE = 0, 1, 2
@@ -61,3 +61,24 @@ def test_expired_rows_get_the_fallback_and_no_tier() -> None:
 def test_thresholds_that_cannot_decide_are_refused(thresholds: list[list[float]], fallback: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         Decider(Rows(1, 1), thresholds, fallback)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "likeliest", "score", "decision"),
+    [
+        ((0.9, 0.1), 0, 0.9, DECLINE),
+        ((0.2, 0.8), 1, 0.8, APPROVE),
+        ((0.21, 0.79), 1, 0.79, REVIEW),
+        ((0.9, 0.1), -1, 0.5, REVIEW),
+        ((np.nan, 0.1), 0, np.nan, REVIEW),
+    ],
+)
+def test_the_likeliest_class_decides_where_it_is_sure(
+    probabilities: tuple[float, float], likeliest: int, score: float, decision: int
+) -> None:
+    rows = Rows(3, 0, classes=2)
+    rows.probabilities[1], rows.likeliest[1], rows.score[1] = probabilities, likeliest, score
+    decider = Decider(rows, [(), ()], REVIEW, ByClass([DECLINE, APPROVE], 0.8))
+    decider.scored(slots(1), 1)
+    assert (rows.outcome[1], rows.tier[1], rows.decision[1]) == (Outcome.DEGRADED, 1, decision)
+    assert decider.not_finite == (not np.isfinite(score))

@@ -4,11 +4,16 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.rows import NO_TIMESTAMP, Outcome
-from pipeline.wire.decision import EncodedMemory
+from pipeline.wire.decision import DecisionEncoder, EncodedMemory
 from tests.laws.decision_reader import (
+    LABELS,
+    NAMES,
     PLAIN,
+    TIERS,
     WITH_FEATURES,
     decoded,
     encoded,
@@ -133,3 +138,72 @@ def test_a_text_id_reads_back_as_it_was(identity: str) -> None:
     held = np.frombuffer(identity.encode() + b"!", np.uint8)
     rows.id_value[0], rows.id_length[0] = held.ctypes.data, len(held) - 1
     assert decoded(encoded(PLAIN, rows, slots_of(0))[0])["id"] == identity
+
+
+CLASSED = DecisionEncoder(
+    pipeline="vision",
+    topic="frames",
+    tiers=TIERS,
+    decisions=LABELS,
+    classes=["clean", 'a "b"'],
+    reasons=["dirty", "é"],
+)
+
+
+def test_an_images_decision_has_its_class_and_the_probability_of_each() -> None:
+    rows = new_rows(4, classes=2, reasons=2)
+    rows.probabilities[:] = (0.25, 0.75)
+    rows.likeliest[:] = (1, 0, -1, 1)
+    rows.outcome[3] = Outcome.EXPIRED
+    rows.reasons[0, 1], rows.reasons[1] = 0.41, (1.5, 2.0)
+    texts = [text_of(message).decode() for message in encoded(CLASSED, rows, slots_of(0, 1, 2, 3))]
+    given = '"probabilities":{"clean":0.250000,"a \\"b\\"":0.750000},"tier":"primary"'
+    assert f'"score":0.500000,"class":"a \\"b\\"",{given}' in texts[0]
+    assert f'"score":0.500000,"class":"clean",{given}' in texts[1]
+    assert '"score":0.500000,"class":null,"probabilities":null,"tier":"primary"' in texts[2]
+    assert '"score":null,"class":null,"probabilities":null,"tier":"expired"' in texts[3]
+    read = [json.loads(text) for text in texts]
+    assert [row.get("reasons") for row in read] == [[["é", 0.41]], [["dirty", 1.5], ["é", 2.0]], None, None]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.floats(width=32), min_size=3, max_size=3),
+            st.integers(-1, 2),
+            st.lists(st.floats(width=32, allow_infinity=False), min_size=2, max_size=2),
+        ),
+        max_size=6,
+    ),
+    st.booleans(),
+)
+@settings(deadline=None)
+def test_whatever_is_told_of_an_image_is_json(
+    cases: list[tuple[list[float], int, list[float]]], features: bool
+) -> None:
+    names = ["p", "ü" * 40, "q"]
+    encoder = DecisionEncoder(
+        pipeline="vision",
+        topic="frames",
+        tiers=TIERS,
+        decisions=LABELS,
+        classes=names,
+        reasons=["r", "s" * 50],
+        features=NAMES if features else None,
+    )
+    rows = new_rows(max(1, len(cases)), classes=3, reasons=2)
+    for slot, (probabilities, likeliest, reasons) in enumerate(cases):
+        rows.probabilities[slot], rows.likeliest[slot], rows.reasons[slot] = probabilities, likeliest, reasons
+    messages = encoded(encoder, rows, np.arange(len(cases), dtype=np.int32))
+    for message, (probabilities, likeliest, reasons) in zip(messages, cases, strict=True):
+        row = decoded(message)
+        assert row["class"] == (None if likeliest < 0 else names[likeliest])
+        assert (row["probabilities"] is None) == (likeliest < 0)
+        if likeliest >= 0:
+            finite = [value if np.isfinite(value) else np.nan for value in probabilities]
+            assert list(row["probabilities"]) == names
+            given = [np.nan if value is None else value for value in row["probabilities"].values()]
+            assert given == pytest.approx(finite, rel=1e-6, abs=5.1e-7, nan_ok=True)
+        told = [[name, value] for name, value in zip(["r", "s" * 50], reasons, strict=True) if not np.isnan(value)]
+        assert [name for name, _ in row.get("reasons", [])] == [name for name, _ in told]
+        assert ("reasons" in row) == bool(told)

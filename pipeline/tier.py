@@ -1,0 +1,79 @@
+"""The ways to score: a model of features, a model of images, a rule."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.rule import Rule
+from models.cost import Calibration
+from models.manifest import ImageInput
+from pipeline.batch import TierCost
+from pipeline.wire.decision import TierLabel
+
+
+class Session(Protocol):
+    """What a scorer asks of a model session."""
+
+    def run(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """Score float32[n, features] into float32[n], or float32[n, channels, height, width] into [n, classes]."""
+        ...
+
+
+class CostModel(TierCost, Protocol):
+    """What a scorer tells a tier's cost model, beside what the batcher asks of it."""
+
+    def observe(self, rows: int, ns: int) -> None:
+        """A run of so many rows took so long."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """How its promises held so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageView:
+    """What a model sees of an image, and what it tells of it.
+
+    `crop` is left, top, right, bottom as fractions; `clean` is the index of the class that is no defect.
+    """
+
+    input: ImageInput
+    crop: tuple[float, float, float, float]
+    pixels_max: int
+    classes: tuple[str, ...]
+    clean: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTier:
+    """A way to score that needs a session, and what is known of its cost. Without a `view` it takes features."""
+
+    name: str
+    session: Session
+    cost: CostModel
+    label: TierLabel
+    thresholds: Sequence[float]
+    view: ImageView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTier:
+    """A way to score that needs none: arithmetic on the features."""
+
+    name: str
+    rule: Rule
+    label: TierLabel
+    thresholds: Sequence[float]
+
+
+Tier = ModelTier | RuleTier
+
+
+def classes_of(tiers: Sequence[Tier]) -> tuple[str, ...]:
+    """What the tiers' models tell apart, all of them the same; nothing where they take features."""
+    return next((tier.view.classes for tier in tiers if isinstance(tier, ModelTier) and tier.view), ())
