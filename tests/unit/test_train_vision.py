@@ -1,11 +1,13 @@
 """`headrace train vision`: from a folder for each class to entries in a repository."""
 
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import simplejpeg
+from PIL import Image
 
 from models.manifest import ImageInput
 from models.preprocess import Scratch, prepare
@@ -65,6 +67,16 @@ def test_pictures_are_decoded_as_they_are_and_shown_as_the_stream_does(tmp_path:
     expected = np.empty((1, 48, 48), np.float32)
     prepare(pictures.images[0], (0, 0, 64, 64), np.float32([0.4]), np.float32([0.2]), expected, Scratch())
     assert np.array_equal(shown(pictures, image)[1], expected)
+
+
+def test_a_picture_that_exif_turns_is_taken_as_it_is_shown() -> None:
+    picture = Image.fromarray(np.tile(np.linspace(0, 255, 64).astype(np.uint8), (40, 1)))
+    stored, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # stored turned: to be shown, a quarter to the right
+    picture.save(stored, "JPEG", quality=95, exif=exif)
+    pixels = read_pictures(("a", "b"), [stored.getvalue], np.array([0]), 48, 1, str).images[0]
+    assert pixels.shape == (64, 40, 1)
+    assert np.abs(pixels[:, :, 0].astype(int) - np.array(picture).T).max() <= 3
 
 
 def test_large_pictures_are_kept_reduced(tmp_path: Path) -> None:
