@@ -74,7 +74,7 @@ def _seen(files: Sequence[Path], config: "PipelineConfig", tier: "ModelTier") ->
     tensor = np.zeros((BATCH, view.input.channels, view.input.height, view.input.width), np.float32)
     told, measures = np.zeros((BATCH, len(view.classes)), np.float32), np.zeros(len(MEASURES))
     for first in range(0, len(files), BATCH):
-        hashes = []
+        hashes: list[int] = []
         for file in files[first : first + BATCH]:
             content = np.fromfile(file, np.uint8)
             try:
