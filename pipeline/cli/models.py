@@ -2,8 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from models.manifest import Manifest
 
 
 @click.group()
@@ -26,6 +30,15 @@ def list_(folder: Path | None, json_: bool) -> None:
     for manifest in manifests:
         quality = ", ".join(f"{name} {value:.3f}" for name, value in manifest.quality.items())
         click.echo(
-            f"{manifest.name}/{manifest.version}  {manifest.kind}, {len(manifest.inputs)} inputs, {quality}, "
+            f"{manifest.name}/{manifest.version}  {manifest.kind}, {_taken(manifest)}, {quality}, "
             f"trained {manifest.trained.when}"
         )
+
+
+def _taken(manifest: "Manifest") -> str:
+    """What the model takes, in words."""
+    image = manifest.image
+    if image is None:
+        return f"{len(manifest.inputs)} inputs"
+    colour = "grey" if image.channels == 1 else "RGB"
+    return f"images as {image.width} x {image.height} {colour}, {len(manifest.classes)} classes"
