@@ -74,9 +74,7 @@ def test_a_report_is_measured_and_says_what_it_may_be_used_for(recorded, capsys)
     report = msgspec.json.decode((recorded / "reuse.json").read_bytes(), type=ReuseReport)
     first = report.by_bits[0]
     assert (first.reused, first.wrong) == (58, 15)  # even greys are alike to the hash, whatever their level
-    with pytest.raises(
-        ConfigError, match=r"with 0 bits 15 of 58 answers .* above near_false_max = 0\.001"
-    ):
+    with pytest.raises(ConfigError, match=r"with 0 bits 15 of 58 answers .* above near_false_max = 0\.001"):
         opened(recorded, "reuse.near_bits=0")
     opened(recorded, "reuse.near_bits=0", "reuse.near_false_max=0.5")
 
