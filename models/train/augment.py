@@ -18,9 +18,9 @@ class Augmentation:
 
     shrink: float = 0.3
     """At most this share of each side is left out."""
-    brightness: float = 0.15
-    contrast: float = 0.3
-    noise: float = 0.04
+    brightness: float = 0.1
+    contrast: float = 0.2
+    noise: float = 0.02
     turned: bool = True
 
 

@@ -30,7 +30,7 @@ SMALL = "-int8"
 """What the name of the quantised model ends in."""
 PARITY_MAX = 1e-4
 RANGES_IMAGES = 256
-THRESHOLDS = (0.2, 0.8)
+THRESHOLDS = (0.3, 0.7)
 
 
 Show = Callable[[Pictures, ImageInput], Floats]

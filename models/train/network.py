@@ -29,11 +29,11 @@ class Recipe:
     """How to train: epochs of batches, AdamW with a rate that rises for a tenth of the time and falls to nothing."""
 
     epochs: int
-    batch: int = 32
+    batch: int = 16
     rate: float = 3e-3
     decay: float = 0.02
     smoothing: float = 0.05
-    dropout: float = 0.2
+    dropout: float = 0.1
 
 
 class Network:

@@ -18,7 +18,10 @@ from models.train.pictures import CALIBRATION_SHARE, Chosen, Pictures, check_spl
 from models.train.quantise import ACCURACY_DROP_MAX, AGREEMENT_MIN
 
 RESUME_IMAGES = 256
-LAYERS = (Layer(5, 2, 16), Layer(3, 2, 32), Layer(3, 1, 32), Layer(3, 2, 64), Layer(3, 1, 64), Layer(3, 2, 96))
+LAYERS = (Layer(7, 4, 32), Layer(3, 1, 48), Layer(3, 2, 64), Layer(3, 1, 64), Layer(3, 2, 128))
+"""As good as twice as fine a first layer at the same cost, and better for int8: eight bits gain most where a layer
+has many channels, nothing where it has one.
+"""
 SIDE = 96
 RECIPE = Recipe(epochs=40)
 AUGMENTATION = Augmentation()

@@ -36,9 +36,9 @@ def list_(folder: Path | None, json_: bool) -> None:
 
 
 def _taken(manifest: "Manifest") -> str:
+    """What the model takes, in words."""
     image = manifest.image
     if image is None:
         return f"{len(manifest.inputs)} inputs"
-    return (
-        f"{image.width} x {image.height} {'grey' if image.channels == 1 else 'RGB'}, {len(manifest.classes)} classes"
-    )
+    colour = "grey" if image.channels == 1 else "RGB"
+    return f"images as {image.width} x {image.height} {colour}, {len(manifest.classes)} classes"

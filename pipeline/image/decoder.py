@@ -84,6 +84,11 @@ class ImageDecoder:
         measure(self._luma, self._sums, measures)
         self.perceptual_hash = int(difference_hash(self._luma, self._sums))
 
+    @property
+    def transposed(self) -> bool:
+        """Whether the last frame decoded is shown with its sides changed (EXIF)."""
+        return int(self._found[ORIENTATION]) in TRANSPOSED
+
     def _jpeg(self, address: int, length: int) -> tuple[NDArray[np.uint8], int]:
         fault = read_jpeg(address, length, True, self._found, self._covered)
         found = self._checked(JPEG, fault)

@@ -101,12 +101,19 @@ def _pixels_of(payload: bytes, side: int, channels: int) -> Pixels:
     """uint8[height, width, channels] as a viewer shows it."""
     raw = np.frombuffer(payload, np.uint8)
     found = probe(raw.ctypes.data, len(raw), PIXELS_MAX)
-    height, width = (found.height, found.width) if found.orientation < 5 else (found.width, found.height)
-    by = next((by for by in REDUCTIONS if min(height, width) >= by * SPARE * side), 1)
-    height, width = (min(max(length // by, _SIDE_MIN), _SIDE_MAX) for length in (height, width))
+    by = next((by for by in REDUCTIONS if min(found.height, found.width) >= by * SPARE * side), 1)
+    high, wide = (min(max(length // by, _SIDE_MIN), _SIDE_MAX) for length in (found.height, found.width))
+    decoder, values = _decoded(raw, high, wide, channels)
+    if decoder.transposed and high != wide:
+        _, values = _decoded(raw, wide, high, channels)
+    return np.ascontiguousarray((values * np.float32(255) + np.float32(0.5)).astype(np.uint8).transpose(1, 2, 0))
+
+
+def _decoded(raw: Pixels, height: int, width: int, channels: int) -> tuple[ImageDecoder, NDArray[np.float32]]:
     plain = ImageInput.model_validate(
         {"height": height, "width": width, "channels": channels, "mean": (0.0,) * channels, "std": (1.0,) * channels}
     )
     values = np.empty((channels, height, width), np.float32)
-    ImageDecoder(plain, pixels_max=PIXELS_MAX).decode(raw.ctypes.data, len(raw), values, np.empty(len(MEASURES)))
-    return np.ascontiguousarray((values * np.float32(255) + np.float32(0.5)).astype(np.uint8).transpose(1, 2, 0))
+    decoder = ImageDecoder(plain, pixels_max=PIXELS_MAX)
+    decoder.decode(raw.ctypes.data, len(raw), values, np.empty(len(MEASURES)))
+    return decoder, values

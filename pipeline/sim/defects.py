@@ -107,7 +107,7 @@ def inclusion(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
         across = y * np.float32(np.cos(angle)) - x * np.float32(np.sin(angle))
         far = (along / np.float32(length)) ** 2 + (across / np.float32(width)) ** 2
         far += noise((part.shape[0], part.shape[1]), 3 * unit, 3 * unit, random) * np.float32(0.22)
-        part -= depth * _step((np.float32(0.8) - far) * 9)
+        part -= depth * _step((np.float32(0.8) - far.astype(np.float32, copy=False)) * 9)
     return plane
 
 

@@ -15,11 +15,11 @@ from pipeline.image.folder import read_pictures, shown
 from pipeline.sim.surfaces import CLASSES, CLEAN, SurfaceSource
 
 SEED = 1
-TRAINED, HELD_OUT = 700, 200
+TRAINED, HELD_OUT = 500, 150
 """Of each class; every fourth picture is half as wide again as high."""
 SIZES = ((200, 200), (200, 200), (200, 200), (200, 300))
 QUALITIES = (75, 85, 92, 96)
-EPOCHS = 24
+EPOCHS = 20
 
 
 def jpeg(number: int, name: str) -> bytes:

@@ -1,11 +1,12 @@
 """Training a classifier of images: splits, what is measured, and the gate that a quantised model has to pass."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.manifest import ImageInput, ModelError
+from models.manifest import ImageInput, ModelError, Trained
 from models.preprocess import Scratch, prepare
 from models.train.augment import Augmentation, Augmenter, shown
 from models.train.classifier import calibration_of, confusion_of, quality_of, scaled, temperature_of
@@ -194,3 +195,42 @@ def test_a_model_of_another_make_cannot_be_trained_on() -> None:
 
     with pytest.raises(ModelError, match="not a network to train on from"):
         network_of(Repository.shipped().load("fraud-gbt", "1").path)
+
+
+@pytest.mark.parametrize("agreement_min", [0.0, 1.01])
+def test_int8_is_registered_only_by_its_gate(tmp_path: Path, agreement_min: float) -> None:
+    pytest.importorskip("jax", reason="networks are trained with the extra vision-train")
+    from models.repository import Repository
+    from models.train.image_entries import Lineage, register
+    from models.train.network import Network
+    from models.train.onnx_conv import Layer
+    from models.train.quantise import QuantisationError
+
+    some = pictures(24)
+    network = Network((Layer(3, 2, 8), Layer(3, 1, 8)), 1, len(NAMES), seed=1)
+    trained = Trained(when=date(2026, 2, 3), how="made up", data="none", rows=24, positives=16, seed=1)
+    lineage = Lineage("tiny", "3", "clean", "Apache-2.0", trained)
+    told: list[str] = []
+
+    def go() -> None:
+        limits = (agreement_min, 1.0)
+        three = (some, some, some)
+        register(
+            Repository(tmp_path), network, IMAGE, three, lineage, limits, shown, lambda e: told.append(e.path.name)
+        )
+
+    if agreement_min > 1:
+        with pytest.raises(QuantisationError, match="tiny/3"):
+            go()
+        assert Repository(tmp_path).names() == [("tiny", "3")]
+        assert len(told) == 1
+        return
+    go()
+    assert Repository(tmp_path).names() == [("tiny", "3"), ("tiny-int8", "3")]
+    full, small = (Repository(tmp_path).load(name, "3").manifest for name in ("tiny", "tiny-int8"))
+    assert full.parity is None
+    assert small.parity is not None
+    assert small.parity.agreement_min == 0
+    assert full.calibration is not None
+    assert sum(full.calibration.images) == 24
+    assert len(told) == 2

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pipeline.image.folder import Folder
 
 Span = tuple[int, int]
+RATE_FROM_START = 1e-3
+"""A third of the usual, so that the weights started from are not lost at once."""
 
 
 def _span(_context: click.Context, option: click.Parameter, text: str | None) -> Span | None:
@@ -160,7 +162,7 @@ def _plan(name: str, asked: dict[str, Any]) -> "Plan":
         name=name,
         clean=asked["clean"],
         start=start,
-        recipe=Recipe(asked["epochs"]),
+        recipe=Recipe(asked["epochs"]) if start is None else Recipe(asked["epochs"], rate=RATE_FROM_START),
         agreement_min=asked["agreement_min"],
         accuracy_drop_max=asked["accuracy_drop_max"],
     )
