@@ -27,7 +27,7 @@ def test_a_configuration_of_images_is_checked_with_its_models(capsys: pytest.Cap
 
 def test_a_model_of_images_is_listed_with_what_it_takes(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "list", "--folder", str(models)]) == 0
-    assert "surface-cnn/1  image-classifier, 16 x 16 grey, 3 classes" in capsys.readouterr().out
+    assert "surface-cnn/1  image-classifier, images as 16 x 16 grey, 3 classes" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("models")
