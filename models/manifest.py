@@ -73,7 +73,7 @@ class Speed(_Part):
     threads: int
     batch: tuple[int, ...]
     us_a_row: tuple[float, ...]
-    """The median, for each size of batch."""
+    """The fastest of some runs, for each size of batch."""
     file_bytes: int
 
 
