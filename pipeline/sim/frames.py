@@ -42,12 +42,16 @@ class Belt:
 
 @dataclass(frozen=True)
 class FrameLoad:
-    """What to send: so many frames, at so many a second of all cameras together (0: as fast as possible)."""
+    """What to send: so many frames, at so many a second of all cameras together (0: as fast as possible).
+
+    `distinct`: each ends in its own number, behind the picture where nobody looks, so that none has been seen before.
+    """
 
     frames: int
     rate: float
     belt: Belt = Belt()
     topic: str = "frames"
+    distinct: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,10 @@ def _send(producer: LaneProducer, load: FrameLoad, pictures: Sequence[bytes], nu
     name = b"camera-%d" % (camera + 1)
     headers = [
         ("camera_id", name),
-        ("frame_id", b"%s-%d" % (name, turn)),
+        ("frame_id", b"%d" % turn),
         ("captured_at", b"%d" % (time.time_ns() // 1_000_000)),
     ]
-    value = pictures[number % len(pictures)]
+    value = pictures[number % len(pictures)] + (b"%d" % number if load.distinct else b"")
     code = producer.produce(load.topic, ANY_PARTITION, name, value, headers, number + 1)
     if code not in (0, producer.QUEUE_FULL):
         raise HeadraceError(f"a simulated frame of {len(value)} bytes was refused, code {code}")

@@ -32,9 +32,18 @@ def test_every_camera_sends_its_frames_in_order_under_its_own_key(embedded: Call
         assert headers["camera_id"] == message.key()
         assert abs(int(headers["captured_at"]) - message.timestamp()[1]) < 60_000
         turns.setdefault(message.key(), []).append(headers["frame_id"])
-    for key, ids in turns.items():
-        assert ids == [b"%s-%d" % (key, turn) for turn in range(len(ids))]
+    for ids in turns.values():
+        assert ids == [b"%d" % turn for turn in range(len(ids))]
     assert {message.value() for message in messages} == set(SMALL.frames())
+
+
+def test_frames_that_are_to_be_distinct_are_and_show_the_same(embedded: Callable[[dict[str, int]], str]) -> None:
+    bootstrap = embedded({"belt": 1})
+    drive_frames({"bootstrap.servers": bootstrap}, FrameLoad(8, 0, SMALL, "belt", distinct=True))
+    values = {message.value() for message in read(bootstrap, "belt", 8)}
+    assert len(values) == 8
+    shown = {simplejpeg.decode_jpeg(value, "GRAY").tobytes() for value in values}
+    assert shown == {simplejpeg.decode_jpeg(value, "GRAY").tobytes() for value in SMALL.frames()}
 
 
 def test_a_schedule_waits_for_nobody_and_a_stop_ends_it(embedded: Callable[[dict[str, int]], str]) -> None:
