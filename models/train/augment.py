@@ -91,7 +91,7 @@ class Augmenter:
         return result
 
     def _mirrored(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-        """A view of the place of one picture, in one of its attitudes: what is written to it is mirrored or turned."""
+        """A view of the place of one picture, in some attitude: what is written to it is mirrored or turned."""
         if not self._augmentation.mirrored:
             return place
         turns = random.integers(8 if self._augmentation.turned else 4)
