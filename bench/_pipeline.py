@@ -44,7 +44,7 @@ def profiled(assembly: Assembly) -> Counter[str]:
     timed(intake, "_make_rows", "deadlines, offer", spent)
     timed(intake, "poll", "consume", spent)
     timed(assembly.batcher, "poll", "batch", spent)
-    for tier in assembly.scorer._runner._tiers:  # type: ignore[attr-defined]
+    for tier in assembly.tiers:
         if isinstance(tier, ModelTier):
             timed(tier.session, "run", "score", spent)
     timed(assembly.scorer, "submit", "gather, scatter", spent)

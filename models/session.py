@@ -1,5 +1,6 @@
 """A model ready to score: what was asked for is what runs, or the process does not start."""
 
+import threading
 import time
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -20,7 +21,7 @@ ort.set_default_logger_severity(3)
 
 
 class ModelSession:
-    """One model on one provider. One thread at a time calls `run`.
+    """One model on one provider. Any thread may call `run`; on CUDA, where buffers are shared, they take turns.
 
     A row is a feature row, whose answer is a score, or an image, whose answer is a probability for each class: the
     manifest says which. `row` and `answer` are the shapes of one.
@@ -48,6 +49,7 @@ class ModelSession:
         self._session = self._open(list(providers), min(threads, usable_cpus()))
         self.provider = providers[0]
         self._input, self._output = self._check_shapes(feature_names)
+        self._turn = threading.Lock()
         self._bound = {rows: self._bind(rows) for rows in self._buckets} if self.provider == CUDA else {}
 
     def _open(self, providers: list[str], threads: int) -> Any:
@@ -112,7 +114,8 @@ class ModelSession:
     def run(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Score float32[n, *row] into float32[n, *answer]; n is at most the largest bucket."""
         if self._bound:
-            self._run_bound(rows, out)
+            with self._turn:
+                self._run_bound(rows, out)
         else:
             out[:] = self._session.run([self._output], {self._input: rows})[0].reshape(out.shape)
 

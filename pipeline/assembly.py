@@ -88,6 +88,7 @@ class Assembly:
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
+        self.outlet.on_bury = self.meter.buried
         self.engine = self._engine()
 
     def _intake(self) -> Intake:

@@ -220,8 +220,8 @@ class Engine:
         """
         now = self._clock.instant()
         if len(decided):
-            self._outlet.publish(decided, now)
             self._meter.decided(decided, now.mono_ns)
+            self._outlet.publish(decided, now)
         delivered = self._outlet.settle(now)
         if len(delivered):
             self._meter.delivered(delivered, now)

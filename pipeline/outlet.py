@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from ctypes import string_at
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -38,6 +39,9 @@ class OutletTopics:
 
 class Publisher(Protocol):
     """What the engine asks of an outlet, whatever it guarantees."""
+
+    on_bury: Callable[[int], None]
+    """Called with the slot of a decision that can never be delivered, before its outcome is that of a dead letter."""
 
     @property
     def delivery_time(self) -> DeliveryTime:
@@ -99,6 +103,7 @@ class Outlet:
         self._unsent: deque[tuple[NDArray[Any], NDArray[np.uint8]]] = deque()
         self._unsent_dead: deque[tuple[DeadRecord, int]] = deque()
         self.delivery_time = delivery_time
+        self.on_bury: Callable[[int], None] = lambda slot: None
         self.buried = 0
 
     def counts(self) -> dict[str, int]:
@@ -191,6 +196,7 @@ class Outlet:
         """
         if code not in OF_THE_RECORD:
             raise RefusedError(self._topics.decisions, error_text(code))
+        self.on_bury(slot)
         self._rows.outcome[slot] = Outcome.DEAD_LETTER
         self.buried += 1
         reject = Reject(0, "undeliverable", f"its decision could not be delivered: {error_text(code)}")

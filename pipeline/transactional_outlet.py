@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ class TransactionalOutlet:
         self._settled: list[NDArray[np.int64]] = []
         self._pool: list[EncodedMemory] = []
         self.delivery_time = delivery_time
+        self.on_bury: Callable[[int], None] = lambda slot: None
         self.buried = 0
 
     def _decided(self, chunk: Chunk) -> bool:
@@ -198,6 +200,7 @@ class TransactionalOutlet:
         """
         if code not in OF_THE_RECORD:
             raise RefusedError(self._topics.decisions, error_text(code))
+        self.on_bury(slot)
         self._rows.outcome[slot] = Outcome.DEAD_LETTER
         self.buried += 1
         reject = Reject(0, "undeliverable", f"its decision could not be delivered: {error_text(code)}")

@@ -28,6 +28,11 @@ class InputFiles:
     def open(self, config: PipelineConfig) -> dict[str, Iterator[pa.RecordBatch]]:
         """The events of each input, in its file's order."""
         catalog = config.catalog
+        if catalog.decided.format == "image":
+            raise click.UsageError(
+                f"{config.pipeline.name} decides on images, and a file of rows has none: produce them to topic "
+                f"{catalog.decided.topic!r} and run with --set pipeline.mode=replay"
+            )
         for name in self.state:
             if name not in catalog.inputs or name == catalog.deciding_input:
                 raise click.BadParameter(f'{name!r} is no input with role "state"', param_hint="--input")

@@ -110,6 +110,26 @@ def _after_scan(address: int, at: int, length: int) -> int:
     return length
 
 
+@kernel()
+def _is_frame(marker: int) -> bool:
+    return _SOF0 <= marker <= _SOF15 and marker not in (_DHT, _JPG, _DAC)
+
+
+@kernel()
+def _part(address: int, size: int, marker: int, frame: int, found: Any, covered: Any) -> int:
+    """Read one part, its two bytes of length included; `frame` is where the frame header was, 0 before it."""
+    if _is_frame(marker):
+        return _SECOND_FRAME if frame else _frame(address, size, marker, found)
+    if marker == _SOS:
+        if frame == 0:
+            return _NO_FRAME
+        found[SCANS] += 1
+        return _SCANS if found[SCANS] > SCANS_MAX else _scan(address, size, frame, found, covered)
+    if marker == _APP1 and frame == 0 and size >= 16 and load_i64(address + 2) & 0xFFFF_FFFF_FFFF == _EXIF:
+        found[ORIENTATION] = orientation_of(address + 8, size - 8)
+    return 0
+
+
 @kernel("int64(int64, int64, boolean, int64[::1], uint64[::1])")
 def read_jpeg(address: int, length: int, whole: bool, found: Any, covered: Any) -> int:
     """Read a JPEG from its third byte on. Returns 0 or a Fault, with `found` filled as far as it was read.
@@ -148,21 +168,11 @@ def read_jpeg(address: int, length: int, whole: bool, found: Any, covered: Any) 
         if size < 2:
             found[VALUE] = size
             return _BAD_LENGTH
-        fault = 0
-        if _SOF0 <= marker <= _SOF15 and marker != _DHT and marker != _JPG and marker != _DAC:
-            fault = _SECOND_FRAME if frame else _frame(address + at, size, marker, found)
-            frame = address + at
-            if fault == 0 and not whole:
-                return 0
-        elif marker == _SOS:
-            fault = _scan(address + at, size, frame, found, covered) if frame else _NO_FRAME
-            found[SCANS] += 1
-            if fault == 0 and found[SCANS] > SCANS_MAX:
-                fault = _SCANS
-        elif marker == _APP1 and frame == 0 and size >= 16 and load_i64(address + at + 2) & 0xFFFF_FFFF_FFFF == _EXIF:
-            found[ORIENTATION] = orientation_of(address + at + 8, size - 8)
-        if fault:
+        fault = _part(address + at, size, marker, frame, found, covered)
+        if fault or (_is_frame(marker) and not whole):
             return fault
+        if _is_frame(marker):
+            frame = address + at
         at += size
         if marker == _SOS:
             at = _after_scan(address, at, length)

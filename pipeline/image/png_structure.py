@@ -113,6 +113,26 @@ def _header(address: int, length: int, found: Any) -> int:
     return _SIDE if max(found[WIDTH], found[HEIGHT]) > SIDE_MAX else 0
 
 
+@kernel()
+def _colours(name: int, data: int, size: int, entries: int, kind: int, palette: Any) -> int:
+    """Read a palette, or what is transparent; `entries` is how many colours were read before."""
+    if name == _PLTE:
+        if size % 3 != 0 or size > 768 or size == 0:
+            return _BAD_LENGTH
+        if entries:
+            return _ORDER
+        for index in range(size):
+            palette[index // 3, index % 3] = load_u8(data + index)
+    elif kind != PALETTE:
+        palette[256, 0] = 1
+    elif size > entries:
+        return _BAD_LENGTH
+    else:
+        for index in range(size):
+            palette[index, 3] = load_u8(data + index)
+    return 0
+
+
 @kernel("int64(int64, int64, boolean, int64[::1], uint8[:,::1], uint8[::1])")
 def read_png(address: int, length: int, whole: bool, found: Any, palette: Any, packed: Any) -> int:
     """Read a PNG. Returns 0 or a Fault, with `found` filled as far as it was read.
@@ -152,24 +172,12 @@ def read_png(address: int, length: int, whole: bool, found: Any, palette: Any, p
             return _ANIMATED
         elif name == _EXIF:
             found[ORIENTATION] = orientation_of(data, size)
-        elif name == _PLTE:
-            if size % 3 != 0 or size > 768 or size == 0:
-                return _BAD_LENGTH
-            if entries or closed or found[STORED]:
-                return _ORDER
-            entries = size // 3
-            for index in range(size):
-                palette[index // 3, index % 3] = load_u8(data + index)
-        elif name == _TRNS:
-            if closed or found[STORED]:
-                return _ORDER
-            if found[KIND] != PALETTE:
-                palette[256, 0] = 1
-            elif size > entries:
-                return _BAD_LENGTH
-            else:
-                for index in range(size):
-                    palette[index, 3] = load_u8(data + index)
+        elif name in (_PLTE, _TRNS):
+            fault = _ORDER if closed or found[STORED] else _colours(name, data, size, entries, found[KIND], palette)
+            if fault:
+                return fault
+            if name == _PLTE:
+                entries = size // 3
         elif (name & _ANCILLARY) == 0:
             return _CRITICAL
         at += 12 + size

@@ -1,6 +1,5 @@
 """Reading in bulk: one queue a partition, and a control queue for what the group says."""
 
-import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ from pipeline.kafka.librdkafka import (
     EVENT_REBALANCE,
     check,
     check_object,
+    destroy,
     ffi,
     lib,
     new_handle,
@@ -233,10 +233,7 @@ class LaneConsumer:
             lib.rd_kafka_event_destroy(event)
         lib.rd_kafka_queue_io_event_enable(self._control, -1, ffi.NULL, 0)
         lib.rd_kafka_queue_destroy(self._control)
-        flags = DESTROY_NO_CONSUMER_CLOSE
-        destroyer = threading.Thread(target=lib.rd_kafka_destroy_flags, args=(self._handle, flags), daemon=True)
-        destroyer.start()
-        destroyer.join(timeout_ms / 1000)
+        destroy(self._handle, DESTROY_NO_CONSUMER_CLOSE, timeout_ms)
         return left
 
     def _leave(self, timeout_ms: int) -> bool:

@@ -1,5 +1,7 @@
 """The librdkafka that confluent-kafka carries, called directly: what is per batch there is per batch here."""
 
+import logging
+import threading
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import cffi
 import confluent_kafka.cimpl
 
+log = logging.getLogger(__name__)
 VERSION_MIN = 0x02_04_00_FF
 ERROR_TEXT_BYTES = 512
 
@@ -80,3 +83,17 @@ def new_handle(kind: int, settings: Mapping[str, str], events: int) -> Any:
         lib.rd_kafka_conf_destroy(conf)
         raise KafkaConfigError(ffi.string(text).decode())
     return handle
+
+
+def destroy(handle: Any, flags: int, timeout_ms: int) -> bool:
+    """Free a client; True when it is gone within the time.
+
+    librdkafka waits for threads of its own, for which it states no limit: what takes longer goes on behind our back
+    and ends with the process.
+    """
+    destroyer = threading.Thread(target=lib.rd_kafka_destroy_flags, args=(handle, flags), daemon=True)
+    destroyer.start()
+    destroyer.join(timeout_ms / 1000)
+    if destroyer.is_alive():
+        log.warning("a client is not gone after %d ms, the process ends without waiting for it", timeout_ms)
+    return not destroyer.is_alive()

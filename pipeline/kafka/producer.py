@@ -24,6 +24,7 @@ from pipeline.kafka.librdkafka import (
     PRODUCER,
     KafkaError,
     check,
+    destroy,
     ffi,
     lib,
     new_handle,
@@ -45,6 +46,7 @@ DEFAULTS = {
 }
 """Ours: an outcome is retried until it is delivered, and lands where every other client would put it."""
 
+CLOSE_MS_MAX = 3_000
 F_COPY, F_PARTITION = 0x2, 0x8
 ANY_PARTITION = -1
 PURGE_QUEUE_AND_FLIGHT = 0x3
@@ -234,7 +236,7 @@ class LaneProducer:
         return self.queued() == 0
 
     def close(self) -> None:
-        """Free everything; what was not delivered is given up. Flush first."""
+        """Free everything, within CLOSE_MS_MAX; what was not delivered is given up. Flush first."""
         if self._closed:
             return
         self._closed = True
@@ -244,7 +246,7 @@ class LaneProducer:
         lib.rd_kafka_queue_destroy(self._queue)
         for topic in self._topics.values():
             lib.rd_kafka_topic_destroy(topic)
-        lib.rd_kafka_destroy_flags(self._handle, 0)
+        destroy(self._handle, 0, CLOSE_MS_MAX)
 
 
 def _pass_on(event: Any) -> None:

@@ -17,6 +17,8 @@ _QUEUE, _FEATURES, _SCORE, _TOTAL, _DELIVERY, _AGE = range(len(HISTOGRAMS))
 _EXPIRED, _DEAD_LETTER = int(Outcome.EXPIRED), int(Outcome.DEAD_LETTER)
 _NO_TIMESTAMP = NO_TIMESTAMP
 _IN_TIME, _OVERDUE = 0, 1
+UNDELIVERABLE = "undeliverable"
+"""The code of a dead letter that takes the place of a decision."""
 
 
 @kernel(
@@ -150,6 +152,11 @@ class Meter:
         """A record could not become an event, for the reason that the code names."""
         self._outcomes[Outcome.DEAD_LETTER] += 1
         self._dead_letters[code] = self._dead_letters.get(code, 0) + 1
+
+    def buried(self, slot: int) -> None:
+        """A decision that was counted by its outcome can never be delivered: a dead letter takes its place."""
+        self._outcomes[self._rows.outcome[slot]] -= 1
+        self.dead_letter(UNDELIVERABLE)
 
     def delivered(self, slots: NDArray[np.int64], now: Instant) -> None:
         """The outcomes of these rows, dead letters among them, are on their topics; call before freeing."""

@@ -89,7 +89,8 @@ def _null(at: int) -> int:
 
 
 @kernel()
-def _write_id(at: int, value: int, length: int) -> int:
+def _write_id(at: int, columns: Any, slot: int) -> int:
+    value, length = _long(columns, _AT_ID_VALUE, slot), _int(columns, _AT_ID_LENGTH, slot)
     if length == _NUMBER:
         store_u8(at, _QUOTE)
         at = write_int(at + 1, value)
@@ -148,10 +149,8 @@ def id_text_bytes(slots: Any, columns: Any) -> int:
 
 @kernel()
 def _write_classes(at: int, text: int, starts: Any, first: int, classes: int, columns: Any, slot: int) -> int:
-    """Where there are classes the likeliest and the probability of each; null for both where none is told."""
-    if not classes:
-        return at
-    likeliest = load_u8(columns[_AT_LIKELIEST] + slot) if slot >= 0 else _UNTOLD
+    """The likeliest class and the probability of each; null for both where none is told."""
+    likeliest = load_u8(columns[_AT_LIKELIEST] + slot)
     if likeliest >= _UNTOLD:
         return _piece(at, text, starts, first)
     at = _piece(at, text, starts, first + 1 + likeliest)
@@ -242,8 +241,7 @@ def write_decisions(
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
     first_tier = _ENDINGS + 3 * decisions
     first_name = first_tier + tiers + 1
-    first_class = first_name + features
-    first_reason = first_class + (1 + 2 * classes if classes else 0)
+    first_class, first_reason = first_name + features, first_name + features + (1 + 2 * classes if classes else 0)
     at, text, message = buffer.ctypes.data, text_bytes.ctypes.data, messages.ctypes.data
     values = values_bytes.ctypes.data
     for index in range(len(slots)):
@@ -251,17 +249,19 @@ def write_decisions(
         arrived_ns = _long(columns, _AT_ARRIVAL_NS, slot)
         prepared_ns = _long(columns, _AT_FEATURES_NS, slot)
         kind = load_u8(columns[_AT_OUTCOME] + slot)
-        at = _piece(at, text, starts, _HEAD)
-        at = _write_id(at, _long(columns, _AT_ID_VALUE, slot), _int(columns, _AT_ID_LENGTH, slot))
+        at = _write_id(_piece(at, text, starts, _HEAD), columns, slot)
         at = _piece(at, text, starts, _ENDINGS + (kind - _SCORED) * decisions + load_u8(columns[_AT_DECISION] + slot))
         total_ns = now_ns - arrived_ns
         if kind == _EXPIRED:
-            at = _write_classes(_null(at), text, starts, first_class, classes, columns, -1)
+            at = _null(at)
+            if classes:
+                at = _piece(at, text, starts, first_class)
             at = _piece(at, text, starts, first_tier + tiers)
             spent = (total_ns - prepared_ns, prepared_ns, 0, total_ns)
         else:
             at = write_score(at, score[slot])
-            at = _write_classes(at, text, starts, first_class, classes, columns, slot)
+            if classes:
+                at = _write_classes(at, text, starts, first_class, classes, columns, slot)
             at = _piece(at, text, starts, first_tier + load_u8(columns[_AT_TIER] + slot))
             waited_ns = _long(columns, _AT_DISPATCH_NS, slot) - arrived_ns - prepared_ns
             spent = (waited_ns, prepared_ns, _long(columns, _AT_SCORE_NS, slot), total_ns)
@@ -271,7 +271,8 @@ def write_decisions(
         at = _write_latency(at, text, starts, spent)
         stamp_ms = _long(columns, _AT_TIMESTAMP_MS, slot)
         at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
-        at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
+        if reasons:
+            at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
         at = _write_source(at, text, starts, columns, slot)

@@ -13,8 +13,9 @@ Key = TypeVar("Key", str, int)
 class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Counts of [from_ms, to_ms) (wall time), never averages; `lag` alone is a level, as of `to_ms`.
 
-    `outcomes` are rows by outcome as decided, `delivered` those whose delivery was reported (dead letters
-    too); `deadline_misses` are decisions delivered after their deadline or expired before it could be met.
+    `outcomes` are rows by outcome as decided (one whose decision can never be delivered moves to `dead_letter` when
+    that is known, so a count can be below 0), `delivered` those whose delivery was reported (dead letters too);
+    `deadline_misses` are decisions delivered after their deadline or expired before it could be met.
     `tiers` are rows scored by tier, `in_time` those of them whose delivery was reported inside their deadline (of
     the best tier, that is goodput) and `overdue` those where it was reported after it. `histograms` are sparse
     (bucket -> count, see `pipeline.telemetry.histogram`) in µs: `queue`, `features`, `score` and `total` as in a

@@ -10,6 +10,10 @@ from pathlib import Path
 
 END_S_MAX = 60.0
 TOLD_LINES = 12
+STACK_LINES = 80
+STACKS_S_MAX = 5.0
+ENVIRONMENT = {"PYTHONPATH": ".", "PYTHONFAULTHANDLER": "1"}
+"""With the fault handler, a process that does not end says where it stands when it is aborted."""
 
 
 class Member:
@@ -29,7 +33,7 @@ class Member:
         assert self._process is None
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": "."}, start_new_session=True
+                self._command, stdout=log, stderr=log, env={**os.environ, **ENVIRONMENT}, start_new_session=True
             )
 
     def look(self) -> bool:
@@ -58,9 +62,11 @@ class Member:
         try:
             code = self._process.wait(END_S_MAX)
         except subprocess.TimeoutExpired:
-            self.surprises.append(f"does not end within {END_S_MAX} s:\n{self.last_words()}")
-            self.kill()
-            return None
+            self._process.send_signal(signal.SIGABRT)
+            self._process.wait(STACKS_S_MAX)
+            self.surprises.append(f"does not end within {END_S_MAX} s:\n{self.last_words(STACK_LINES)}")
+            self._process = None
+            return -signal.SIGABRT
         self._process = None
         return code
 
@@ -74,6 +80,6 @@ class Member:
         self._process = None
         return code
 
-    def last_words(self) -> str:
+    def last_words(self, lines: int = TOLD_LINES) -> str:
         """The end of what it wrote."""
-        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-TOLD_LINES:])
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])

@@ -68,7 +68,8 @@ def finish(ground: Ground, name: str, what: str, members: Sequence[Member], watc
     codes = [member.stop() for member in members]
     verdict = ground.check(name)
     # A process that SIGTERM finds before it listens is ended by it, and had not begun.
-    assert {0, -signal.SIGTERM} >= set(codes), f"{codes}: {members[0].last_words()}"
+    told = "\n".join(surprise for member in members for surprise in member.surprises)
+    assert {0, -signal.SIGTERM} >= set(codes), f"{codes}: {told or members[0].last_words()}"
     surprises = [surprise for member in members for surprise in member.surprises]
     report = Report(what, verdict, seconds, watch.pauses_s(started_s), surprises)
     ground.how.tell(str(report))

@@ -28,7 +28,10 @@ def test_a_decision_that_is_too_large_becomes_a_dead_letter(kafka_bootstrap: str
     assert {told["exception"] for told in letters} == {"headrace.undeliverable"}
     assert all("too large" in told["message"] for told in letters)
     assert summary.drained
-    assert summary.totals.counts["undeliverable"] == 3
+    totals = summary.totals
+    assert totals.counts["undeliverable"] == totals.dead_letter_codes["undeliverable"] == 3
+    assert (totals.outcomes["scored"], totals.outcomes["dead_letter"]) == (100, 3)
+    assert sum(totals.outcomes.values()) == totals.counts["read"]
 
 
 def test_where_its_dead_letter_is_too_large_as_well_the_process_stops_before_it(
