@@ -20,10 +20,10 @@ class Augmentation:
     it stands, and along or across the belt is what tells one kind of line from another.
     """
 
-    shrink: float = 0.3
+    shrink: float = 0.5
     """At most this share of each side is left out."""
-    brightness: float = 0.1
-    contrast: float = 0.2
+    brightness: float = 0.2
+    contrast: float = 0.3
     noise: float = 0.02
     mirrored: bool = True
     turned: bool = False
