@@ -73,7 +73,7 @@ class Speed(_Part):
     threads: int
     batch: tuple[int, ...]
     us_a_row: tuple[float, ...]
-    """The median, for each size of batch."""
+    """The fastest of some runs, for each size of batch."""
     file_bytes: int
 
 
@@ -156,14 +156,15 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest as TOML, keys in declaration order."""
+    """Write a manifest as TOML, keys in declaration order; what has its default is left out."""
     lines: list[str] = []
     tables: list[str] = []
     for key, value in manifest.model_dump().items():
+        if value == Manifest.model_fields[key].default:
+            continue
         if isinstance(value, dict):
-            items = [f"{_key(name)} = {_toml(item)}" for name, item in value.items()]
-            tables += ["", f"[{key}]", *items] if items else []
-        elif value not in (None, ()):
+            tables += ["", f"[{key}]", *(f"{_key(name)} = {_toml(item)}" for name, item in value.items())]
+        else:
             lines.append(f"{key} = {_toml(value)}")
     path.write_text("\n".join([*lines, *tables, ""]), encoding="utf-8")
 

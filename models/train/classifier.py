@@ -105,7 +105,10 @@ def _expected_error(images: Any, confidence: Any, accuracy: Any) -> float:
 
 
 def speeds_of(models: Sequence[Path], image_shape: tuple[int, int, int]) -> list[Speed]:
-    """Time a row of each model on one thread, the models in turn, so that what disturbs one disturbs all."""
+    """Time a row of each model on one thread, the models in turn, so that what disturbs one disturbs all.
+
+    The fastest of some runs counts: what made the others slower was not the model.
+    """
     sessions = [_session(model) for model in models]
     took: list[list[float]] = [[] for _ in models]
     for batch in SPEED_BATCHES:
@@ -117,7 +120,7 @@ def speeds_of(models: Sequence[Path], image_shape: tuple[int, int, int]) -> list
                 session.run(None, {INPUT: images})
                 times.append(time.perf_counter_ns() - started_ns)
         for times, us_a_row in zip(runs, took, strict=True):
-            us_a_row.append(round(float(np.median(times[1:])) / 1e3 / batch, 1))
+            us_a_row.append(round(min(times[1:]) / 1e3 / batch, 1))
     return [
         Speed(
             machine=_machine(),

@@ -71,8 +71,9 @@ def drive_frames(
 ) -> SentFrames:
     """Send until all is sent or `stop` says so, then wait for the deliveries.
 
-    Frame i is of camera i modulo their number, due at i / rate seconds after the start, whatever happened to those
-    before it. Raises KafkaError when the topic or the cluster is not there, HeadraceError when deliveries fail.
+    Frame i is of camera i modulo their number, due at i / rate seconds after the first is delivered, whatever
+    happened to those before it. Raises KafkaError when the topic or the cluster is not there, HeadraceError when
+    deliveries fail.
     """
     pictures = load.belt.frames()
     producer = LaneProducer(settings)
@@ -91,6 +92,10 @@ def drive_frames(
             time.sleep(TICK_S)
             continue
         sent += 1
+        if sent == 1:
+            # It takes the broker half a second to know a producer: the others need not wait for that.
+            producer.flush(timeout_ms)
+            started_ns = time.monotonic_ns()
         if sent % 100 == 0:
             failed += _failures(producer)
     flushed = producer.flush(60_000)

@@ -116,6 +116,12 @@ def test_a_manifest_reads_back_as_it_was_written(repository: Repository, tmp_pat
         assert manifest.trained.when >= date(2026, 1, 1)
 
 
+def test_a_manifest_without_quality_or_thresholds_reads_back_too(repository: Repository, tmp_path: Path) -> None:
+    bare = repository.load(NAME, VERSION).manifest.model_copy(update={"quality": {}, "thresholds": ()})
+    write_manifest(tmp_path / "manifest.toml", bare)
+    assert read_manifest(tmp_path / "manifest.toml") == bare
+
+
 def test_a_manifest_that_does_not_say_when_is_told_so(repository: Repository) -> None:
     path = repository.folder / NAME / VERSION / "manifest.toml"
     lines = [line for line in path.read_text().splitlines() if not line.startswith("when")]
