@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench._pipeline import profiled
-from bench._vision_frames import HOUR_MS, configured
+from bench._vision_frames import HOUR_MS, SHIPPED, configured
 from pipeline.assembly import Assembly
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.row_layout import features_of
@@ -51,7 +51,14 @@ class Marks:
 
 
 def backlog(
-    bootstrap: str, suffix: str, frames: int, models: Path | None, settings: Sequence[str], *, profile: bool = False
+    bootstrap: str,
+    suffix: str,
+    frames: int,
+    models: Path | None,
+    settings: Sequence[str],
+    *,
+    profile: bool = False,
+    source: str = SHIPPED,
 ) -> dict[str, Any]:
     """Decide on the first so many frames of the topic, from its beginning; raises SystemExit when that stalls."""
     patience = (
@@ -60,7 +67,7 @@ def backlog(
         f"pipeline.budget_ms={HOUR_MS}",
         "reuse.exact_rows=0",
     )
-    config = configured(bootstrap, suffix, models, (*patience, *settings))
+    config = configured(bootstrap, suffix, models, (*patience, *settings), source)
     features = features_of(config)
     clock = SystemClock()
     assembly = Assembly(config, open_tiers(config, features.names), features, [], clock)

@@ -22,6 +22,7 @@ from pipeline.sim.surfaces import SurfaceSource
 FP32, INT8 = "surface-cnn", "surface-cnn-int8"
 MODELS = (FP32, INT8)
 VERSION = "1"
+SHIPPED = "vision"
 HOUR_MS = 3_600_000
 SETTLE_S = 2.0
 """After topics are made: until the broker leads all their partitions."""
@@ -79,8 +80,10 @@ def entries(folder: Path | None) -> dict[str, ModelEntry]:
     return {name: repository.load(name, VERSION) for name in MODELS}
 
 
-def configured(bootstrap: str, suffix: str, models: Path | None, settings: Sequence[str] = ()) -> PipelineConfig:
-    """The shipped pipeline on topics and in a group of its own; `settings` come last."""
+def configured(
+    bootstrap: str, suffix: str, models: Path | None, settings: Sequence[str] = (), source: str = SHIPPED
+) -> PipelineConfig:
+    """The pipeline of a source, on topics and in a group of its own; `settings` come last."""
     folder = [f"models.folder={models}"] if models else []
     assignments = (
         f"kafka.bootstrap.servers={bootstrap}",
@@ -90,7 +93,7 @@ def configured(bootstrap: str, suffix: str, models: Path | None, settings: Seque
         *folder,
         *settings,
     )
-    return load("vision", environ=os.environ, assignments=assignments).config
+    return load(source, environ=os.environ, assignments=assignments).config
 
 
 def fill(bootstrap: str, suffix: str, belt: Belt, frames: int) -> None:

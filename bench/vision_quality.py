@@ -9,14 +9,17 @@ far int8 is behind, and what a thousand frames cost.
 import argparse
 import json
 import re
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+import pipeline
 from bench._cluster import delete_topics, make_topics, real_cluster
 from bench._machine import save
 from bench._vision_backlog import backlog
@@ -70,16 +73,29 @@ def read(bootstrap: str, topic: str, count: int) -> list[dict[str, Any]]:
     return decisions
 
 
+def own_configuration(folder: Path, model: str, classes: Sequence[str]) -> Path:
+    """The shipped pipeline with this model alone, which decides by class: no class of the data need be clean."""
+    text = Path(pipeline.__file__).with_name("configs").joinpath("vision.toml").read_text()
+    head, _, rest = text.partition("[[tiers]]")
+    _, overrides, tail = rest.partition("[[overrides]]")
+    tier = f'[[tiers]]\nname = "primary"\nmodel = "{model}"\nversion = "{VERSION}"\n'
+    decisions = "".join(f'"{name}" = "reject"\n' for name in classes)
+    decide = f'[decide]\nlabels = ["pass", "inspect", "reject"]\nfallback = "inspect"\n[decide.classes]\n{decisions}'
+    path = folder / "vision.toml"
+    path.write_text(f"{head}{tier}{decide}{overrides}{tail}")
+    return path
+
+
 def judged(bootstrap: str, folder: Path, model: str, files: list[tuple[Path, str]], times: int) -> dict[str, Any]:
     """One model over all files, on topics of its own."""
     suffix, count = f"-{model}-{time.time_ns()}", len(files) * times
     make_topics(bootstrap, {name + suffix: partitions for name, partitions in TOPICS.items()})
     time.sleep(SETTLE_S)
     send(bootstrap, f"frames{suffix}", files, times)
-    manifest = Repository(folder).load(model, VERSION).manifest
-    classes = () if manifest.clean else [f"decide.classes.{name}=reject" for name in manifest.classes]
-    tiers = (f"tiers.0.model={model}", f"tiers.1.model={model}")
-    ran = backlog(bootstrap, suffix, count, folder, (*tiers, *classes))
+    entry = Repository(folder).load(model, VERSION)
+    with tempfile.TemporaryDirectory() as own:
+        source = own_configuration(Path(own), model, entry.manifest.classes)
+        ran = backlog(bootstrap, suffix, count, folder, (), source=str(source))
     decisions = read(bootstrap, f"decisions{suffix}", count)
     delete_topics(bootstrap, [name + suffix for name in TOPICS])
     assert all(each["model"] == model and each["outcome"] == "scored" for each in decisions), decisions[0]
@@ -94,7 +110,7 @@ def judged(bootstrap: str, folder: Path, model: str, files: list[tuple[Path, str
         "wrong": dict(wrong.most_common()),
         "cpu_s_a_thousand": ran["cpu_s_a_thousand"],
         "frames_s": ran["frames_s"],
-        "bytes": Repository(folder).load(model, VERSION).path.stat().st_size,
+        "bytes": entry.path.stat().st_size,
         "said": [said[number] for number in range(len(files))],
     }
 
@@ -130,11 +146,11 @@ def main() -> None:
         result["agreement"] = float(
             np.mean([a == b for a, b in zip(*(each.pop("said") for each in found), strict=True)])
         )
-        cost = [each["cpu_s_a_thousand"] for each in found]
+        cost, behind = [each["cpu_s_a_thousand"] for each in found], result["behind_points"]
         print(
-            f"accuracy {found[0]['accuracy']:.2%} and {found[1]['accuracy']:.2%}: int8 is "
-            f"{result['behind_points']:.2f} points behind and agrees on {result['agreement']:.2%}; {cost[0]:.2f} and {cost[1]:.2f} s of CPU a "
-            f"thousand frames, {found[0]['bytes']:,} and {found[1]['bytes']:,} bytes"
+            f"accuracy {found[0]['accuracy']:.2%} and {found[1]['accuracy']:.2%}: int8 is {behind:.2f} points behind "
+            f"and agrees on {result['agreement']:.2%}; {cost[0]:.2f} and {cost[1]:.2f} s of CPU a thousand frames, "
+            f"{found[0]['bytes']:,} and {found[1]['bytes']:,} bytes"
         )
     else:
         print(f"no {arguments.name}-int8 in {arguments.models}: it is not compared")
