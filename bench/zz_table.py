@@ -134,6 +134,51 @@ def images(found: dict[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+SHIPPED_WAY = ("surface-cnn", 2)
+"""The model and the threads of the vision pipeline as it is shipped."""
+
+
+def vision(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for case in found["cases"]:
+        if (case["model"], case["threads"]) == SHIPPED_WAY:
+            beside = f", {case['of_plain']:.1f} times OpenCV and ONNX Runtime a frame" if "of_plain" in case else ""
+            text = f"{case['pipeline']:,.0f} frames/s, {case['of_limit']:.2f} of decode and inference alone{beside}"
+            rows.append((f"vision pipeline, JPEG {case['size']}, two threads", text))
+    for size, bytes_of in found["frame_bytes"].items():
+        costs = {
+            case["model"]: case["cpu_s_a_thousand"]
+            for case in found["cases"]
+            if (case["size"], case["threads"]) == (size, 1)
+        }
+        plain, eight_bits = costs["surface-cnn"], costs["surface-cnn-int8"]
+        name = f"CPU of a thousand frames, JPEG {size} of {bytes_of:,} bytes"
+        rows.append((name, f"{plain:.2f} s; with the int8 model {eight_bits:.2f} s"))
+    return rows
+
+
+def vision_live(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for trial in found["trials"][:2]:
+        name = f"{trial['cameras']} cameras, JPEG {trial['size']}, {trial['rate']:,.0f} frames/s"
+        age = trial["age_ms"]
+        text = (
+            f"{trial['inside']:.2%} inside {found['budget_ms']} ms; p50 {age['0.5']:.0f} ms, p99 {age['0.99']:.0f} ms"
+        )
+        rows.append((name, text))
+    over = found["trials"][3]
+    name = f"goodput at 3 times {found['capacity']:,.0f} frames/s, of that capacity"
+    rows.append(
+        (name, f"{over['goodput_s'] / found['capacity']:.2f}, inside its deadline {over['inside']:.0%} of all")
+    )
+    return rows
+
+
+def vision_quality(found: dict[str, Any]) -> list[tuple[str, str]]:
+    told = " and ".join(f"{each['accuracy']:.2%} ({each['model']})" for each in found["models"])
+    return [(f"class of {found['files']} held-out files of {found['data']}, over Kafka", f"{told} right")]
+
+
 def main() -> None:
     rows: list[tuple[str, str]] = []
     machine = ""
@@ -146,6 +191,10 @@ def main() -> None:
         ("overload", overload),
         ("kernels", kernels),
         ("images", images),
+        ("vision", vision),
+        ("vision_live", vision_live),
+        ("vision_live_1920x1080", vision_live),
+        ("vision_quality", vision_quality),
         ("start", start),
     )
     for name, make in parts:

@@ -14,14 +14,20 @@ from models.train.pictures import Pictures
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a picture is changed: it shows the same class whichever way it is turned."""
+    """How far a picture is changed.
 
-    shrink: float = 0.3
+    It shows the same class in the mirror and upside down. A quarter turn is another matter: the camera stands where
+    it stands, and along or across the belt is what tells one kind of line from another.
+    """
+
+    shrink: float = 0.5
     """At most this share of each side is left out."""
-    brightness: float = 0.1
-    contrast: float = 0.2
+    brightness: float = 0.2
+    contrast: float = 0.3
     noise: float = 0.02
-    turned: bool = True
+    mirrored: bool = True
+    turned: bool = False
+    """By a quarter, too."""
 
 
 def shown(pictures: Pictures, image: ImageInput) -> NDArray[np.float32]:
@@ -74,7 +80,7 @@ class Augmenter:
             high, wide = (side * (1 - how.shrink * random.random()) for side in (height, width))
             left, top = random.random() * (width - wide), random.random() * (height - high)
             box = (left, top, min(left + wide, width), min(top + high, height))
-            prepare(pixels, box, self._mean, self._std, self._turned(place, random), self._scratch)
+            prepare(pixels, box, self._mean, self._std, self._mirrored(place, random), self._scratch)
         mean, std = (values.reshape(1, -1, 1, 1) for values in (self._mean, self._std))
         contrast = np.exp(random.uniform(-how.contrast, how.contrast, (len(rows), 1, 1, 1)))
         shift = random.uniform(-how.brightness, how.brightness, (len(rows), 1, 1, 1))
@@ -84,11 +90,11 @@ class Augmenter:
         result: NDArray[np.float32] = ((np.clip(changed, 0, 1) - mean) / std).astype(np.float32)
         return result
 
-    def _turned(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-        """A view of the place of one picture, in one of eight attitudes: what is written to it is turned."""
-        if not self._augmentation.turned:
+    def _mirrored(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+        """A view of the place of one picture, in some attitude: what is written to it is mirrored or turned."""
+        if not self._augmentation.mirrored:
             return place
-        turns = random.integers(8)
+        turns = random.integers(8 if self._augmentation.turned else 4)
         if turns & 1:
             place = place[:, :, ::-1]
         if turns & 2:

@@ -48,17 +48,17 @@ def scratches(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
     y, x = _axes(shape)
     plane = np.zeros(shape, np.float32)
     main = random.uniform(0, np.pi)
-    strength = _either(random, 0.12, 0.4)
+    strength = _either(random, 0.2, 0.45)
     for _ in range(random.integers(1, 5)):
         angle = main + random.normal(0, 0.12)
         sine, cosine = np.float32(np.sin(angle)), np.float32(np.cos(angle))
         middle_y, middle_x = random.uniform(0.2, 0.8) * shape[0], random.uniform(0.2, 0.8) * shape[1]
         along = (y - np.float32(middle_y)) * sine + (x - np.float32(middle_x)) * cosine
         across = (y - np.float32(middle_y)) * cosine - (x - np.float32(middle_x)) * sine
-        length, width = random.uniform(40, 140) * unit, max(random.uniform(0.8, 2.2) * unit, 0.6)
+        length, width = random.uniform(40, 140) * unit, max(random.uniform(1.1, 2.6) * unit, 0.6)
         across += np.float32(random.normal(0, 3) * unit) * (along / np.float32(length)) ** 2
         near = np.exp(-((across / np.float32(width)) ** 2)) * (np.abs(along) < length / 2)
-        fading = 1 - np.abs(along) / np.float32(length) * np.float32(random.uniform(0.2, 1.6))
+        fading = 1 - np.abs(along) / np.float32(length) * np.float32(random.uniform(0.2, 1.2))
         plane += strength * near * fading
     return plane
 
@@ -80,9 +80,9 @@ def pits(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
     places = np.where(
         random.random((count, 1)) < 0.7, random.normal(swarm, spread, (count, 2)), random.random((count, 2))
     )
-    depth, lit = random.uniform(0.12, 0.4), random.uniform(0.0, 0.12)
+    depth, lit = random.uniform(0.2, 0.45), random.uniform(0.0, 0.12)
     for place in places:
-        radius = max(random.uniform(1.0, 3.8) * unit, 0.8)
+        radius = max(random.uniform(1.2, 4.0) * unit, 0.8)
         middle = (float(place[0] * shape[0]), float(place[1] * shape[1]))
         if not (0 <= middle[0] < shape[0] and 0 <= middle[1] < shape[1]):
             continue
@@ -135,11 +135,11 @@ def scale(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
 def crazing(shape: Shape, unit: float, random: np.random.Generator) -> Plane:
     """A net of hair cracks: where two sheets of noise change sign."""
     plane = np.zeros(shape, np.float32)
-    depth = np.float32(random.uniform(0.12, 0.32))
+    depth = np.float32(random.uniform(0.18, 0.38))
     for _ in range(2):
         cell = random.uniform(11, 20) * unit
         sheet = noise(shape, cell, cell, random) + noise(shape, cell / 3, cell / 3, random) * np.float32(0.3)
-        hair = np.float32(random.uniform(0.05, 0.1))
+        hair = np.float32(random.uniform(0.06, 0.12))
         plane = np.minimum(plane, -depth * np.exp(-((sheet / hair) ** 2)))
     return plane
 

@@ -71,7 +71,7 @@ def _texture(shape: tuple[int, int], unit: float, random: np.random.Generator) -
     def drawn_out(cell: float) -> tuple[float, float]:
         return (cell, cell * along) if lying else (cell * along, cell)
 
-    strength = random.uniform(0.02, 0.07)
+    strength = random.uniform(0.02, 0.055)
     plane = noise(shape, *drawn_out(1.5 * unit), random) * np.float32(strength)
     plane += noise(shape, *drawn_out(5 * unit), random) * np.float32(strength * random.uniform(0.2, 0.8))
     plane += noise(shape, 2 * unit, 2 * unit, random) * np.float32(random.uniform(0.0, 0.03))

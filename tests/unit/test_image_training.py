@@ -53,7 +53,7 @@ def test_a_class_with_too_few_images_is_named() -> None:
 
 def test_an_unchanged_picture_is_what_the_stream_shows() -> None:
     some = pictures(6)
-    plain = Augmentation(shrink=0, brightness=0, contrast=0, noise=0, turned=False)
+    plain = Augmentation(shrink=0, brightness=0, contrast=0, noise=0, mirrored=False)
     whole = shown(some, IMAGE)
     expected = np.empty((1, 16, 16), np.float32)
     prepare(some.images[2], (0, 0, 30, 24), np.float32([0.5]), np.float32([0.25]), expected, Scratch())

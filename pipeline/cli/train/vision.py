@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pipeline.image.folder import Folder
 
 Span = tuple[int, int]
-RATE_FROM_START = 1e-3
-"""A third of the usual, so that the weights started from are not lost at once."""
+RATE_FROM_START = 1.5e-3
+"""Half of the usual, so that the weights started from are not lost at once."""
 
 
 def _span(_context: click.Context, option: click.Parameter, text: str | None) -> Span | None:
