@@ -1,7 +1,7 @@
 """Cameras live: the shipped vision pipeline, a simulator and the broker, each a process on this machine.
 
 How many frames have their decision delivered inside the budget, counted from the record's timestamp to the delivery
-report; how long that takes; which tier answered. At the cameras' own rate, at three times it, and at the capacity, which
+report; how long it takes; which tier answered. At the rate of the cameras, at three times it, at the capacity, which
 is measured first; where three times the cameras are no overload, at three times the capacity too; and the overload
 again with `pipeline.coalesce`.
 Goodput: frames that `primary` scored and whose decision was delivered inside its deadline.
