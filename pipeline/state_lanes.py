@@ -96,17 +96,18 @@ class StateLanes:
 
     def rebuild(self, starts: Mapping[Any, tuple[int, int]]) -> None:
         """Read partition -> [from, until) for all entities, then stop; `ready` says when it is done."""
+        follows = {}
         for partition, (start, until) in starts.items():
             self._state.open_slice(partition.partition)
             if start < until:
-                self._follows[partition] = _Follow(start, until, local=True, barrier=until)
-        self._assign()
+                follows[partition] = _Follow(start, until, local=True, barrier=until)
+        self._read(follows)
 
     def follow(self, starts: Mapping[Any, tuple[int, int]]) -> None:
         """Read partition -> (from, barrier) for global entities for ever."""
-        for partition, (start, barrier) in starts.items():
-            self._follows[partition] = _Follow(start, None, local=False, barrier=barrier)
-        self._assign()
+        self._read(
+            {at: _Follow(start, None, local=False, barrier=barrier) for at, (start, barrier) in starts.items()}
+        )
 
     def partitions_elsewhere(self, owned: Iterable[Any]) -> list[Any]:
         """Partitions of deciding inputs that are neither owned nor followed yet."""
@@ -115,12 +116,17 @@ class StateLanes:
 
     def leave(self, partitions: Iterable[Any]) -> None:
         """Stop reading these partitions."""
-        left = [self._follows.pop(partition) for partition in list(partitions) if partition in self._follows]
+        left = [partition for partition in partitions if partition in self._follows]
         if left:
-            self._assign()
+            self._consumer.stop_reading(left)
+        for partition in left:
+            del self._follows[partition]
 
-    def _assign(self) -> None:
-        self._consumer.assign({partition: follow.next_offset for partition, follow in self._follows.items()})
+    def _read(self, follows: Mapping[Any, _Follow]) -> None:
+        self.leave(follows)
+        self._follows.update(follows)
+        if follows:
+            self._consumer.also_read({partition: follow.next_offset for partition, follow in follows.items()})
 
     def ready(self, partition: Any) -> bool:
         """Whether deciding may begin: the partition is rebuilt, and what its features ask for is where it must be.

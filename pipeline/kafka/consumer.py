@@ -89,6 +89,18 @@ class LaneConsumer:
         check(lib.rd_kafka_assign(self._handle, list_of(positions)), "assign")
         self._open_lanes(positions)
 
+    def also_read(self, positions: Mapping[TopicPartition, int]) -> None:
+        """As `assign`, beside what is read already, which is not disturbed."""
+        check_object(lib.rd_kafka_incremental_assign(self._handle, list_of(positions)), "assign more")
+        self._open_lanes(positions)
+
+    def stop_reading(self, partitions: Collection[TopicPartition]) -> None:
+        """Read these no more, and the others on. Messages already read stay valid until freed."""
+        self._close_lanes(partitions)
+        check_object(
+            lib.rd_kafka_incremental_unassign(self._handle, list_of(dict.fromkeys(partitions))), "assign less"
+        )
+
     def control(self) -> list[ControlEvent]:
         """What the group and the client say, without waiting."""
         self._collect_strays()

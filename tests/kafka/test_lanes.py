@@ -104,6 +104,39 @@ def test_extract_tells_null_from_empty_and_finds_the_timestamp(topic_of: TopicOf
     consumer.close(5000)
 
 
+def offsets_of(consumer: LaneConsumer, wake: Wake, partition: TopicPartition, count: int) -> list[int]:
+    """The offsets of the partition's next records, whatever the other lanes hold."""
+    found: list[int] = []
+    until_s = time.monotonic() + PATIENCE_S
+    while len(found) < count:
+        assert time.monotonic() < until_s, f"{len(found)} of {count} records came"
+        consumer.control()
+        messages = consumer.lanes[partition].read(count - len(found))
+        found += [record_at(address).offset for address in messages.pointers.tolist()]
+        if not messages.count:
+            wake.wait(50)
+        messages.free()
+    return found
+
+
+def test_partitions_that_come_and_go_do_not_disturb_the_others(topic_of: TopicOf, wake: Wake) -> None:
+    settings, topic = topic_of(3)
+    fill(settings, topic, 500, partitions=3)
+    consumer = LaneConsumer(settings, wake, 3)
+    first, second, third = (TopicPartition(topic, number) for number in range(3))
+    consumer.also_read({first: 0})
+    offsets = offsets_of(consumer, wake, first, 100)
+    consumer.also_read({second: 400, third: 499})
+    assert offsets_of(consumer, wake, third, 1) == [499]
+    assert offsets_of(consumer, wake, second, 50) == list(range(400, 450))
+    consumer.stop_reading([second])
+    assert set(consumer.lanes) == {first, third}
+    consumer.also_read({second: 10})  # again, from elsewhere
+    assert offsets_of(consumer, wake, second, 5) == list(range(10, 15))
+    assert offsets + offsets_of(consumer, wake, first, 400) == list(range(500))
+    consumer.close(5000)
+
+
 def test_two_megabytes_come_whole(topic_of: TopicOf, wake: Wake) -> None:
     settings, topic = topic_of(1)
     big = np.random.default_rng(1).bytes(2_000_000)
@@ -205,7 +238,7 @@ def test_partitions_share_the_memory_for_what_is_fetched_ahead_unless_a_setting_
         queued = sum(lib.rd_kafka_queue_length(lane._queue) for lane in consumer.lanes.values())
         quiet = quiet + 1 if queued == before else 0
         wake.wait(20)
-    assert queued < 500 if bound else queued == 800
+    assert queued < 500 if bound else queued >= 800  # the embedded cluster takes a record that is sent again twice
     consumer.close(5000)
 
 

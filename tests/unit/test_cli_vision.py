@@ -21,7 +21,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_configuration_of_images_is_checked_with_its_models(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["config", "check", "--config", "vision"]) == 0
     told = capsys.readouterr().out
-    assert "features: 0 features" in told
+    assert "features: 4 features, windows over 1 entities" in told
     assert "primary = surface-cnn/1 on CPUExecutionProvider" in told
 
 
