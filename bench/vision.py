@@ -24,7 +24,7 @@ from pipeline.scorer import SWITCH_S
 ROWS = (1, 2, 4, 8, 16, 32)
 WAYS = {1: ("engine.session=inline", "engine.sessions=1"), 2: ("engine.session=thread", "engine.sessions=2")}
 """Threads that decode and score, and what makes the pipeline use so many."""
-FRAMES = {"200x200": 4000, "1920x1080": 600}
+FRAMES = {"200x200": 3000, "1920x1080": 500}
 ALONE_S = 1.5
 COLOURS = {"limit": "#9aa5b1", "pipeline": "#2f6fb0", "plain": "#d9b382"}
 
