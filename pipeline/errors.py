@@ -40,8 +40,8 @@ class FencedError(HeadraceError):
     def __init__(self, name: str, error: str) -> None:
         super().__init__(
             f"{name} is fenced ({error}): another process has taken over this name, or the broker ended a "
-            f"transaction that was open for longer than transaction.timeout.ms, or it took this process for a new one "
-            f"after a broker had died. Nothing of the open transaction was committed. Give each process a "
+            f"transaction that was open for longer than transaction.timeout.ms, or took this process for another one "
+            f"after a broker died. Nothing of the open transaction was committed. Give each process a "
             f'kafka."group.instance.id" of its own; start this one again only if no other has it.'
         )
 
