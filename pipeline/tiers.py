@@ -7,6 +7,7 @@ from statistics import median
 from features.rule import Rule
 from models.buckets import worthwhile_buckets
 from models.cost import CostModel
+from models.frame_cost import FrameCost
 from models.manifest import ModelError
 from models.repository import ModelEntry, Repository
 from models.session import CUDA, ModelSession
@@ -55,7 +56,8 @@ def _model(
         kept = {*worthwhile_buckets(curve, max(curve)), max(curve)}
         runs_ns = {bucket: runs for bucket, runs in runs_ns.items() if bucket in kept}
         session.keep(kept)
-    cost = CostModel(sorted(runs_ns), padded=session.provider == CUDA)
+    kind = CostModel if view is None else FrameCost
+    cost = kind(sorted(runs_ns), padded=session.provider == CUDA)
     for bucket, runs in runs_ns.items():
         cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
