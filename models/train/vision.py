@@ -35,11 +35,12 @@ class Plan:
     version: str = "1"
     clean: str | None = None
     licence: str = "Apache-2.0"
-    side: int = SIDE
+    side: int | None = None
+    """Pixels a side of the input; None is the start's, or `SIDE`. No layer depends on it."""
     channels: Literal[1, 3] = 1
     layers: tuple[Layer, ...] = LAYERS
     start: ModelEntry | None = None
-    """The float32 model whose weights, size and layers it starts from; None starts from noise."""
+    """The float32 model whose weights and layers it starts from; None starts from noise."""
     recipe: Recipe = RECIPE
     augmentation: Augmentation = AUGMENTATION
     agreement_min: float = AGREEMENT_MIN
@@ -97,14 +98,15 @@ def train(
 
 
 def _image_of(plan: Plan, pictures: Pictures) -> ImageInput:
-    """The input that the start has, or one whose mean and deviation are those of the pictures."""
+    """The input that the start has, at the side asked for, or one with the pictures' mean and deviation."""
     if plan.start is not None:
         image = plan.start.manifest.image
         if image is None:
             raise ModelError(f"{plan.start.path}: takes no image, so there is nothing to start from")
-        return image
+        side = plan.side or image.height
+        return image.model_copy(update={"height": side, "width": side})
     ones, none = (1.0,) * plan.channels, (0.0,) * plan.channels
-    plain = ImageInput(height=plan.side, width=plan.side, channels=plan.channels, mean=none, std=ones)
+    plain = ImageInput(height=plan.side or SIDE, width=plan.side or SIDE, channels=plan.channels, mean=none, std=ones)
     values = shown(pictures, plain)
     mean, std = values.mean((0, 2, 3)), np.maximum(values.std((0, 2, 3)), 0.01)
     return plain.model_copy(

@@ -11,7 +11,7 @@ from models.repository import Repository
 from models.train.augment import Augmentation
 from models.train.network import Recipe
 from models.train.pictures import within
-from models.train.vision import Plan, train
+from models.train.vision import SIDE, Plan, train
 from pipeline.image.folder import read_pictures, shown
 from pipeline.sim.surfaces import CLASSES, CLEAN, SurfaceSource
 
@@ -21,7 +21,7 @@ TRAINED, HELD_OUT = 500, 150
 SIZES = ((200, 200), (200, 200), (200, 200), (200, 300))
 QUALITIES = (75, 85, 92, 96)
 EPOCHS = 20
-AUGMENTATION = Augmentation(shrink=0.1, brightness=0.1, contrast=0.2, turned=True)
+AUGMENTATION = Augmentation(shrink=0.1, brightness=0.1, contrast=0.2, noise=0.02, turned=True)
 """A deeper cut would often leave out the one scratch that makes the picture what it is called."""
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     truth = numbers // per_class
     sources = [partial(bytes, jpeg(number, CLASSES[label])) for number, label in enumerate(truth.tolist())]
     plan = Plan(clean=CLEAN, recipe=Recipe(EPOCHS), augmentation=AUGMENTATION)
-    pictures = read_pictures(CLASSES, sources, truth, plan.side, plan.channels, str)
+    pictures = read_pictures(CLASSES, sources, truth, SIDE, plan.channels, str)
     chosen = within(numbers % per_class, (0, TRAINED - 1))
     entries = train(
         Repository.shipped(),

@@ -1,7 +1,6 @@
 """`headrace train vision`: a classifier of images from a folder for each class, through the stream's own decoder."""
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +84,7 @@ def _span(_context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option(
     "--side",
     type=click.IntRange(16, 512),
-    help="The model's input is this many pixels high and wide. Default: 96, or as with --from.",
+    help="The model's input is this many pixels high and wide. Default: 96, or as --from has it.",
 )
 @click.option(
     "--agreement-min",
@@ -117,6 +116,7 @@ def vision(
     limits. Every image is decoded, cropped and resized as the pipeline does it.
     """
     try:
+        from models.train.vision import SIDE
         from models.train.vision import train as train_models
     except ModuleNotFoundError as error:
         raise extra_missing(error, "vision-train") from None
@@ -131,7 +131,7 @@ def vision(
         folder.names,
         [path.read_bytes for path in files],
         folder.truth[chosen | held_out],
-        plan.side if plan.start is None else image_of(plan.start).height,
+        plan.side or (SIDE if plan.start is None else image_of(plan.start).height),
         plan.channels if plan.start is None else image_of(plan.start).channels,
         lambda number: f"{files[number]}",
         lambda done: tell(f"read {done:,} of {len(files):,} images"),
@@ -156,17 +156,15 @@ def _plan(name: str, asked: dict[str, Any]) -> "Plan":
     from models.train.vision import Plan
 
     start = None if asked["start"] is None else _entry_of(asked["start"])
-    if start is not None and asked["side"] not in (None, image_of(start).height):
-        raise click.UsageError(f"--side is {asked['side']}, the model of --from takes {image_of(start).height}")
-    plain = Plan(
+    return Plan(
         name=name,
         clean=asked["clean"],
+        side=asked["side"],
         start=start,
         recipe=Recipe(asked["epochs"]) if start is None else Recipe(asked["epochs"], rate=RATE_FROM_START),
         agreement_min=asked["agreement_min"],
         accuracy_drop_max=asked["accuracy_drop_max"],
     )
-    return plain if asked["side"] is None else replace(plain, side=asked["side"])
 
 
 def image_of(entry: ModelEntry) -> ImageInput:
