@@ -108,7 +108,8 @@ class Augmenter:
             return np.ones((rows, 1, 1, 1))
         across, down = (np.linspace(-1, 1, side) for side in (self._image.width, self._image.height))
         slopes = random.uniform(-self._augmentation.shading, self._augmentation.shading, (2, rows, 1, 1, 1))
-        return np.exp(slopes[0] * across + slopes[1] * down[:, None])
+        light: NDArray[np.float64] = np.exp(slopes[0] * across + slopes[1] * down[:, None])
+        return light
 
     def _mirrored(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
         """A view of the place of one picture, in some attitude: what is written to it is mirrored or turned."""
