@@ -22,6 +22,11 @@ class Augmentation:
 
     shrink: float = 0.5
     """At most this share of each side is left out."""
+    widen: float = 0.6
+    """Of half of the pictures at most this share of each side is seen beyond it, by reflection: the camera stands
+    further away, and what is small in training is smaller still."""
+    shading: float = 0.7
+    """How much light rises or falls across and down: from the middle to an edge by a factor of up to e to this."""
     brightness: float = 0.2
     contrast: float = 0.3
     noise: float = 0.02
@@ -75,7 +80,7 @@ class Augmenter:
         image, how = self._image, self._augmentation
         out = np.empty((len(rows), image.channels, image.height, image.width), np.float32)
         for row, place in zip(rows, out, strict=True):
-            pixels = self._images[row]
+            pixels = self._widened(self._images[row], random)
             height, width = pixels.shape[:2]
             high, wide = (side * (1 - how.shrink * random.random()) for side in (height, width))
             left, top = random.random() * (width - wide), random.random() * (height - high)
@@ -86,9 +91,25 @@ class Augmenter:
         shift = random.uniform(-how.brightness, how.brightness, (len(rows), 1, 1, 1))
         grain = random.standard_normal(out.shape, np.float32) * random.uniform(0, how.noise, (len(rows), 1, 1, 1))
         middle = (out * std + mean).mean((2, 3), keepdims=True)
-        changed = (out * std + mean - middle) * contrast + middle + shift + grain
+        changed = ((out * std + mean - middle) * contrast + middle + shift) * self._light(len(rows), random) + grain
         result: NDArray[np.float32] = ((np.clip(changed, 0, 1) - mean) / std).astype(np.float32)
         return result
+
+    def _widened(self, pixels: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
+        """The picture, half of the time with what its mirror images show around it."""
+        if not self._augmentation.widen or random.random() < 0.5:
+            return pixels
+        sides = [int(side * random.random() * self._augmentation.widen / 2) for side in pixels.shape[:2]]
+        return np.ascontiguousarray(np.pad(pixels, [(side, side) for side in sides] + [(0, 0)], mode="reflect"))
+
+    def _light(self, rows: int, random: np.random.Generator) -> NDArray[np.float64]:
+        """float64[rows, 1, H, W]: what light leaves of each picture's places."""
+        if not self._augmentation.shading:
+            return np.ones((rows, 1, 1, 1))
+        across, down = (np.linspace(-1, 1, side) for side in (self._image.width, self._image.height))
+        slopes = random.uniform(-self._augmentation.shading, self._augmentation.shading, (2, rows, 1, 1, 1))
+        light: NDArray[np.float64] = np.exp(slopes[0] * across + slopes[1] * down[:, None])
+        return light
 
     def _mirrored(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
         """A view of the place of one picture, in some attitude: what is written to it is mirrored or turned."""

@@ -1,5 +1,6 @@
 """Training a classifier of images: splits, what is measured, and the gate that a quantised model has to pass."""
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from models.train.pictures import Pictures, check_split, held_out_share, within
 
 IMAGE = ImageInput(height=16, width=16, channels=1, mean=(0.5,), std=(0.25,))
 NAMES = ("clean", "pits", "scratches")
+PLAIN = Augmentation(shrink=0, widen=0, shading=0, brightness=0, contrast=0, noise=0, mirrored=False)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -53,16 +55,38 @@ def test_a_class_with_too_few_images_is_named() -> None:
 
 def test_an_unchanged_picture_is_what_the_stream_shows() -> None:
     some = pictures(6)
-    plain = Augmentation(shrink=0, brightness=0, contrast=0, noise=0, mirrored=False)
     whole = shown(some, IMAGE)
     expected = np.empty((1, 16, 16), np.float32)
     prepare(some.images[2], (0, 0, 30, 24), np.float32([0.5]), np.float32([0.25]), expected, Scratch())
     assert np.array_equal(whole[2], expected)
-    ((images, truth),) = Augmenter(some, IMAGE, plain, 6, 1).batches(0)
+    ((images, truth),) = Augmenter(some, IMAGE, PLAIN, 6, 1).batches(0)
     for image, label in zip(images, truth, strict=True):
         apart = np.abs(whole - image).max(axis=(1, 2, 3))
         assert apart.min() < 1e-5
         assert some.truth[apart.argmin()] == label
+
+
+def test_light_falls_off_from_one_side_to_the_other() -> None:
+    image = IMAGE.model_copy(update={"mean": (0.0,), "std": (1.0,)})
+    grey = Pictures(("even",), [np.full((24, 30, 1), 100, np.uint8)] * 8, np.zeros(8, np.int64))
+    ((shaded, _),) = Augmenter(grey, image, replace(PLAIN, shading=0.5), 8, 1).batches(0)
+    for one in shaded[:, 0]:
+        across, down = np.log(one[:, -1] / one[:, 0]), np.log(one[-1] / one[0])
+        assert np.ptp(across) < 1e-4  # the same on every line
+        assert np.ptp(down) < 1e-4
+        assert max(abs(across[0]), abs(down[0])) <= 1.0
+        assert one[7:9, 7:9].mean() == pytest.approx(100 / 255, rel=0.01)
+
+
+def test_further_away_a_picture_is_smaller_and_its_mirror_image_is_beside_it() -> None:
+    pixels = np.zeros((64, 64, 1), np.uint8)
+    pixels[:, :16] = 255  # a stripe at the edge, which its reflection makes twice as wide
+    image = IMAGE.model_copy(update={"mean": (0.0,), "std": (1.0,)})
+    some = Pictures(("stripe",), [pixels] * 32, np.zeros(32, np.int64))
+    ((seen, _),) = Augmenter(some, image, replace(PLAIN, widen=1.0), 32, 1).batches(0)
+    bright = seen.mean(axis=(1, 2, 3))
+    assert 8 <= int((np.abs(bright - 0.25) < 1e-6).sum()) <= 24
+    assert 0.26 < bright.max() < 32 / 64
 
 
 def test_changed_pictures_are_the_same_for_the_same_seed_and_epoch() -> None:
