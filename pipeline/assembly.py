@@ -233,7 +233,6 @@ class Assembly:
             "held": intake.held,
             **self.outlet.counts(),
             "not_finite": self.decider.not_finite,
-            "outcomes_missed": self.outcomes.missed,
             **promises(self.tiers),
         }
         if self.stage is not None:
@@ -242,6 +241,8 @@ class Assembly:
             counts["late"] += state.late
             counts["disordered"] += state.disordered
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **self.stage.counts())
+        if self.state.has_outcomes:
+            counts["outcomes_missed"] = self.outcomes.missed
         if self.reuse is not None:
             counts.update(reused_same=self.reuse.exact_hits, reused_like=self.reuse.near_hits)
         if self.replay is not None:

@@ -70,6 +70,7 @@ class StateStage:
         self._starts: dict[TopicPartition, Bounds] = {}
         self._owned: set[TopicPartition] = set()
         self._restoring: list[Restore] = []
+        self._to_read_on: set[TopicPartition] = set()
         self._shared_whole = False
         self._since_ns: int | None = time.monotonic_ns()
         self._told_ns = 0
@@ -107,6 +108,7 @@ class StateStage:
             restore.given_up = True
             self._restoring.remove(restore)
         for partition in gone:
+            self._to_read_on.discard(partition)
             self._starts.pop(partition, None)
             if self.checkpointer is not None:
                 self.checkpointer.forget(partition)
@@ -123,7 +125,8 @@ class StateStage:
     def ready(self, partition: TopicPartition) -> bool:
         """Whether the partition may be decided."""
         waits = any(restore.partition == partition for restore in self._restoring)
-        return self._shared_whole and not waits and partition in self._starts and self.lanes.ready(partition)
+        begun = self._shared_whole and not waits and partition not in self._to_read_on
+        return begun and partition in self._starts and self.lanes.ready(partition)
 
     def poll(self) -> tuple[int, list[DeadRecord]]:
         """One turn: pieces restored, records read, pieces written. Returns how much, and what cannot become events.
@@ -137,6 +140,8 @@ class StateStage:
                 self._restoring.remove(restore)
                 self._restored(restore)
             work += 1
+        if self._to_read_on and self._shared_whole and not self._restoring:
+            self._read_on()
         read, dead = self.lanes.poll()
         if self.checkpointer is not None:
             work += self.checkpointer.poll()
@@ -165,8 +170,6 @@ class StateStage:
         self._shared_whole = True
         if self._owned:  # else all partitions are elsewhere until the first assignment
             self.follow_elsewhere(self._owned)
-        for partition in [at for at in self._starts if not any(r.partition == at for r in self._restoring)]:
-            self._rebuild(partition)
 
     def _slice_restored(self, partition: TopicPartition, restore: Restore) -> None:
         bounds, name = self._starts[partition], partition_name(partition)
@@ -174,8 +177,13 @@ class StateStage:
         fresh = self._policy.on_lost == "start-fresh" or not self._state.has_local_windows
         floor = bounds.committed if fresh else bounds.low
         self._positions.local[partition] = restore.lowest.get(name, floor) if restore.whole or fresh else floor
-        if self._shared_whole:
+        self._to_read_on.add(partition)
+
+    def _read_on(self) -> None:
+        """From where they were restored, all at once: what is fetched would only keep pieces waiting before."""
+        for partition in sorted(self._to_read_on):
             self._rebuild(partition)
+        self._to_read_on.clear()
 
     def _rebuild(self, partition: TopicPartition) -> None:
         """Read the partition from where its windows, its own or the global ones, stand to where deciding begins."""
