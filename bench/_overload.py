@@ -10,19 +10,15 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, cast
-
-import msgspec
 
 import pipeline.assembly
 import pipeline.service
+from bench._moments import run_noting
 from bench._rivals import OURS, RIVALS
 from pipeline.batcher import Batcher
 from pipeline.config.load import load
-from pipeline.service import run_pipeline
 from pipeline.tier import ModelTier, Tier
 from pipeline.tiers import open_tiers
 
@@ -65,16 +61,7 @@ def main() -> None:
         *(f"inputs.{name}.topic={name}{suffix}" for name in ("transactions", "labels")),
     )
     config = load(path, environ=os.environ, assignments=assignments).config
-    cpu = [time.process_time()]
-    with Path(moments).open("wb") as written:
-
-        def note(record: Any, _totals: Any) -> None:
-            now = time.process_time()
-            line = {"cpu_s": now - cpu[0], **msgspec.to_builtins(record, str_keys=True)}
-            cpu[0] = now
-            written.write(json.dumps(line).encode() + b"\n")
-
-        summary = run_pipeline(config, stop=stop, on_meter=note, on_ready=lambda: print("ready", flush=True))
+    summary = run_noting(config, stop, moments)
     learned = {tier.name: learned_costs(tier, config.engine.buckets) for tier in made if isinstance(tier, ModelTier)}
     print(json.dumps({"drained": summary.drained, "learned": learned}), flush=True)
 

@@ -11,12 +11,9 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
+from bench._moments import run_noting
 from bench._vision_frames import configured, of_cameras
-from pipeline.service import run_pipeline
 from pipeline.sim.frames import FrameLoad, drive_frames
 
 METRICS_MS = 100
@@ -27,16 +24,7 @@ def run(bootstrap: str, suffix: str, models: str, moments: str, *settings: str) 
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
     folder = None if models == "-" else Path(models)
     config = configured(bootstrap, suffix, folder, (f"engine.metrics_ms={METRICS_MS}", *settings))
-    cpu_s = [time.process_time()]
-    with Path(moments).open("wb") as written:
-
-        def note(record: Any, _totals: Any) -> None:
-            now_s = time.process_time()
-            line = {"cpu_s": now_s - cpu_s[0], **msgspec.to_builtins(record, str_keys=True)}
-            cpu_s[0] = now_s
-            written.write(json.dumps(line).encode() + b"\n")
-
-        summary = run_pipeline(config, stop=stop, on_meter=note, on_ready=lambda: print("ready", flush=True))
+    summary = run_noting(config, stop, moments)
     print(json.dumps({"drained": summary.drained}), flush=True)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 
 from features.aggregates import COLUMN, OP, TIME_SINCE_LAST, answer_windows
 from features.kernel import kernel
-from features.keys import ABSENT, FULL, find_key, find_key_from, first_place
+from features.keys import ABSENT, FULL, find_key, find_key_from, first_place, identity_of
 from features.labels import put_label
-from features.memory import load_u8, load_word, prefetch
-from features.schema import NUMBER
+from features.memory import load_word, prefetch
 from features.windows import (
     CLASS,
     HEAD,
@@ -33,7 +32,6 @@ LATE, DISORDERED, STOPPED_AT, OUT_OF_MEMORY = 0, 1, 2, 3
 DONE = -1
 BLOCK = 16
 CACHE_LINE_WORDS = 8
-_NUMBER = NUMBER
 _ORDER_SHIFT = 44  # partition in the upper bits, offset below: 17 trillion records a partition
 
 
@@ -207,17 +205,6 @@ def apply_events(
         first = stop
 
 
-@kernel()
-def _identity(value: int, length: int) -> Any:
-    """An id as one integer: itself, or the 64-bit FNV-1a hash of its bytes."""
-    if length == _NUMBER:
-        return value
-    word = np.uint64(0xCBF29CE484222325)
-    for index in range(length):
-        word = (word ^ np.uint64(load_u8(value + index))) * np.uint64(0x100000001B3)
-    return np.int64(word)
-
-
 @kernel(
     "void(int64[:, ::1], int32[:, ::1], int32[::1], int64[::1], int64, int64, int32[::1], int64[::1],"
     " int32[::1], uint8[::1], int64[::1], int64[:, ::1], int64[::1])"
@@ -252,7 +239,7 @@ def apply_labels(
             return
         key = _record_of(found, known, records)
         time_ms = value[plan[1], row]
-        identity = _identity(value[plan[2], row], length[plan[2], row])
+        identity = identity_of(value[plan[2], row], length[plan[2], row])
         if not put_label(labels, labels_meta, key, time_ms, identity, value[plan[3], row] != 0, plan[5]):
             counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, 1
             return

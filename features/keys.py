@@ -38,6 +38,17 @@ def _hash(value: int, length: int, seed: int) -> Any:
 
 
 @kernel()
+def identity_of(value: int, length: int) -> Any:
+    """An id as one integer: itself, or the 64-bit FNV-1a hash of its bytes."""
+    if length == _NUMBER:
+        return value
+    word = np.uint64(0xCBF29CE484222325)
+    for index in range(length):
+        word = (word ^ np.uint64(load_u8(value + index))) * np.uint64(0x100000001B3)
+    return np.int64(word)
+
+
+@kernel()
 def first_place(value: int, length: int, table: Any, meta: Any) -> int:
     """Where in `table` the search for a key begins."""
     return int(_hash(value, length, meta[2]) & (len(table) - 1))

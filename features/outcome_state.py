@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from features.block_state import BlockState
 from features.columns import Columns
 from features.entity_kernel import DONE
-from features.keyed_state import KeyedState, Piece
 from features.memory_bound import MemoryBound
 from features.outcome_kernel import (
     AT_LEAST,
@@ -33,7 +33,6 @@ from features.outcome_kernel import (
 )
 from features.outcome_spec import SCORE, OutcomeFeature, OutcomeSpec
 from features.paned_kernel import Ring
-from features.piece_kernel import any_block_touched, read_blocks, write_blocks
 from features.schema import Schema
 
 PANES = 60
@@ -77,16 +76,7 @@ def plan_outcomes(
             )
         op, size, width_ms = _shape(declared)
         field = OF_SCORE if declared.field == SCORE else measures.index(declared.field)
-        cells = (
-            (OP, op),
-            (WORD, word),
-            (SIZE, size),
-            (WIDTH_MS, width_ms),
-            (FIELD, field),
-            (COLUMN, first_column + row),
-        )
-        for column, cell in cells:
-            table[row, column] = cell
+        table[row, [OP, WORD, SIZE, WIDTH_MS, FIELD, COLUMN]] = op, word, size, width_ms, field, first_column + row
         parameters[row, AT_LEAST] = np.inf if declared.at_least is None else declared.at_least
         parameters[row, HALF_LIFE_MS] = declared.half_life or 1
         word += words_of(op, size)
@@ -103,14 +93,12 @@ def _shape(declared: OutcomeFeature) -> tuple[int, int, int]:
     return RATE_SPAN, PANES, max(1, -(-(declared.span or 1) // PANES))
 
 
-class OutcomeState(KeyedState):
-    """What one declaration keeps of one partition's keys. As a paned entity's, a key's memory is of one size.
-
-    All of it is taken from `bound`; raises StateFullError when that has no room for the first table.
-    """
+class OutcomeState(BlockState):
+    """What one declaration keeps of one partition's keys."""
 
     def __init__(self, plan: OutcomePlan, bound: MemoryBound) -> None:
-        super().__init__(plan.name, plan.key_column, plan.keys_expected, 0, bound)
+        ring = Ring(0, 0, 0, 0, FIRST_WORD, plan.block_words)
+        super().__init__(plan.name, plan.key_column, plan.keys_expected, ring, bound)
         self.plan = plan
 
     def advance(
@@ -154,24 +142,3 @@ class OutcomeState(KeyedState):
                 self._counts,
             )
             first = self._grown(self._arena)
-
-    def changed(self, first: int, stop: int) -> bool:
-        """Whether any of the keys [first, stop) has changed since `write_piece` wrote it."""
-        return bool(any_block_touched(self._arena.address, self.plan.block_words, first, stop))
-
-    def write_piece(self, first: int, stop: int, words: NDArray[np.int64], text: NDArray[np.uint8]) -> Piece:
-        """As EntityState's."""
-        used = np.zeros(2, np.int64)
-        table = (self._keys.keys, self._keys.lengths, self._keys.text)
-        keys = write_blocks(first, stop, self._arena.address, self.plan.block_words, *table, words, text, used)
-        return Piece(first, int(keys), int(used[0]), int(used[1]))
-
-    def read_piece(self, words: NDArray[np.int64], text: NDArray[np.uint8], keys: int) -> None:
-        """As EntityState's."""
-        cursor, ring = np.zeros(3, np.int64), np.array(Ring(0, 0, 0, 0, FIRST_WORD, self.plan.block_words), np.int64)
-        while True:
-            arena = (self._arena.address, self._arena.meta_address)
-            table = (self._keys.table, self._keys.keys, self._keys.lengths, self._keys.text, self._keys.meta)
-            read_blocks(words, text, keys, ring, *arena, *table, cursor, self._counts)
-            if self._grown(self._arena) == DONE:
-                return

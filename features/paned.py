@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arena import WORD_BYTES
+from features.block_state import BlockState
 from features.catalog import Aggregate, Catalog
 from features.columns import Columns
 from features.entity import OPS, lateness_ms
 from features.entity_kernel import DISORDERED, DONE, LATE
 from features.expression import column_scales
-from features.keyed_state import KeyedState, Piece
 from features.keys import TABLE_BYTES_A_KEY
 from features.memory_bound import MemoryBound
 from features.paned_kernel import (
@@ -26,7 +26,6 @@ from features.paned_kernel import (
     apply_paned_events,
 )
 from features.panes import pane_width_ms, panes_back, ring_panes
-from features.piece_kernel import any_block_touched, read_blocks, write_blocks
 
 _NO_OUT = np.empty((0, 0))
 _EXTREMES = (Aggregate.MIN, Aggregate.MAX)
@@ -107,15 +106,11 @@ def _ring(width_ms: int, panes: int, fields: int, extremes: int) -> Ring:
     return Ring(width_ms, panes, sums, pane_words, first_word, first_word + panes * pane_words)
 
 
-class PanedState(KeyedState):
-    """The panes of one entity: of one partition's keys, or of all when the entity is fed by several.
-
-    A key takes the same memory from its first event on; all of it is taken from `bound`. Raises StateFullError when
-    that has no room for the first table.
-    """
+class PanedState(BlockState):
+    """The panes of one entity: of one partition's keys, or of all when the entity is fed by several."""
 
     def __init__(self, plan: PanedPlan, bound: MemoryBound) -> None:
-        super().__init__(plan.name, plan.key_column, plan.keys_expected, 0, bound)
+        super().__init__(plan.name, plan.key_column, plan.keys_expected, plan.ring, bound)
         self.plan = plan
 
     def apply(
@@ -157,24 +152,3 @@ class PanedState(KeyedState):
             )
             first = self._grown(self._arena)
         return int(self._counts[LATE]), int(self._counts[DISORDERED])
-
-    def changed(self, first: int, stop: int) -> bool:
-        """Whether any of the keys [first, stop) has changed since `write_piece` wrote it."""
-        return bool(any_block_touched(self._arena.address, self.plan.ring.block_words, first, stop))
-
-    def write_piece(self, first: int, stop: int, words: NDArray[np.int64], text: NDArray[np.uint8]) -> Piece:
-        """As EntityState's."""
-        used, block_words = np.zeros(2, np.int64), self.plan.ring.block_words
-        table = (self._keys.keys, self._keys.lengths, self._keys.text)
-        keys = write_blocks(first, stop, self._arena.address, block_words, *table, words, text, used)
-        return Piece(first, int(keys), int(used[0]), int(used[1]))
-
-    def read_piece(self, words: NDArray[np.int64], text: NDArray[np.uint8], keys: int) -> None:
-        """As EntityState's."""
-        cursor, ring = np.zeros(3, np.int64), np.array(self.plan.ring, np.int64)
-        while True:
-            arena = (self._arena.address, self._arena.meta_address)
-            table = (self._keys.table, self._keys.keys, self._keys.lengths, self._keys.text, self._keys.meta)
-            read_blocks(words, text, keys, ring, *arena, *table, cursor, self._counts)
-            if self._grown(self._arena) == DONE:
-                return

@@ -101,11 +101,6 @@ class FeatureSet:
         """Whether some state is fed by all partitions of the deciding input."""
         return any(plan.shared for plan in self.entities)
 
-    @property
-    def has_local_entities(self) -> bool:
-        """Whether some windows are a partition's own."""
-        return any(not plan.shared for plan in self.entities)
-
     def new_state(self, memory_bytes_max: int = MEMORY_BYTES_MAX) -> "FeatureState":
         """Empty state for this set; all that it ever holds together takes `memory_bytes_max` at most."""
         return FeatureState(self, memory_bytes_max)
@@ -236,7 +231,7 @@ class FeatureState:
     @property
     def has_local_windows(self) -> bool:
         """Whether a slice has windows of its own, which its topic can bring back."""
-        return self._features.has_local_entities
+        return any(not plan.shared for plan in self._features.entities)
 
     def open_slice(self, slice_id: int) -> None:
         """Reserve and touch a partition's memory now, rather than at its first event."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.kernel import kernel
-from features.memory import load_u8
+from features.keys import identity_of
 from pipeline.batch import NO_ROWS
 from pipeline.batcher import Batcher
 from pipeline.rows import Rows
@@ -14,16 +14,13 @@ from pipeline.rows import Rows
 
 @kernel("void(int32[::1], int64[::1], int32[::1], int64[::1])")
 def _hash_keys(slots: Any, key_address: Any, key_length: Any, out: Any) -> None:
-    """64 bits of each key (FNV-1a); rows without a key have none in common, so each gets its own slot."""
+    """64 bits of each key; rows without a key have none in common, so each gets its own slot."""
     for index in range(len(slots)):
         slot = slots[index]
         if key_length[slot] < 0:
             out[index] = slot
             continue
-        word = np.uint64(0xCBF29CE484222325)
-        for at in range(key_length[slot]):
-            word = (word ^ np.uint64(load_u8(key_address[slot] + at))) * np.uint64(0x100000001B3)
-        out[index] = np.int64(word)
+        out[index] = identity_of(key_address[slot], key_length[slot])
 
 
 def superseded(rows: Rows, slots: NDArray[np.int32]) -> NDArray[np.int32]:

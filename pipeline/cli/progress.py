@@ -1,5 +1,6 @@
 """How far a long command has come: a bar or lines on the standard error."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 
@@ -26,9 +27,14 @@ def with_progress(batches: Iterable[pa.RecordBatch], title: str, total_rows: int
     click.echo(f"{title}: {rows:,} rows in {took_s:,.1f} s, {rows / took_s:,.0f} a second", err=True)
 
 
-def tell_sometimes(after_s: float = TELL_S, now_s: Callable[[], float] = time.monotonic) -> Callable[[str], None]:
-    """Tells on the standard error what goes on: nothing for the first seconds, then of many alike one every few."""
-    told_s = now_s()
+def tell_sometimes(
+    after_s: float = TELL_S, now_s: Callable[[], float] = time.monotonic, *, at_once: bool = False
+) -> Callable[[str], None]:
+    """Tells on the standard error what goes on: nothing for the first seconds, then of many alike one every few.
+
+    `at_once`: the first is told when it comes.
+    """
+    told_s = -math.inf if at_once else now_s()
 
     def tell(text: str) -> None:
         nonlocal told_s

@@ -1,5 +1,6 @@
 """`headrace models reuse`: how often the answer for a like picture would have been wrong, on recorded frames."""
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from pipeline.config.problems import ConfigError, Problem
 if TYPE_CHECKING:
     from pipeline.config.model import PipelineConfig
     from pipeline.reuse_report import ReuseReport, Seen
-    from pipeline.tier import ModelTier
+    from pipeline.tier import Tier
 
 BATCH = 32
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -40,15 +41,18 @@ def reuse(name: str, assignments: tuple[str, ...], data: Path, out: Path) -> Non
     from pipeline.row_layout import features_of
     from pipeline.tiers import open_tiers
 
-    config = load_config(name, (*assignments, "reuse.near_bits=-1")).config
-    tier = open_tiers(config, features_of(config).names)[0]
+    # What overrules a score is looked at anew in each frame, whosever answer it is given.
+    loaded = load_config(name, (*assignments, "reuse.near_bits=-1")).config
+    config = loaded.model_copy(update={"overrides": ()})
+    tiers = open_tiers(config, features_of(config).names)
+    tier = tiers[0]
     if getattr(tier, "view", None) is None:
         raise ConfigError("", [Problem("tiers", f"{tier.name} takes no images, so no picture is like another to it")])
     cameras = {folder.name: _files(folder) for folder in sorted(data.iterdir()) if folder.is_dir()}
     if not any(cameras.values()):
         kinds = ", ".join(SUFFIXES)
         raise ConfigError("", [Problem("--data", f"{data}: found no frames, expected folders of {kinds} files")])
-    seen = {camera: list(_seen(files, config, tier)) for camera, files in cameras.items()}  # type: ignore[arg-type]
+    seen = {camera: list(_seen(files, config, tiers)) for camera, files in cameras.items()}
     report = report_of(tier.session.entry, tier.view.crop, config.reuse.near_rows, seen)  # type: ignore[union-attr]
     out.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     _show(report)
@@ -59,46 +63,34 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
 
 
-def _seen(files: Sequence[Path], config: "PipelineConfig", tier: "ModelTier") -> Iterator["Seen"]:
-    """What the model decides of each frame; one that cannot be read is told and left out."""
+def _seen(files: Sequence[Path], config: "PipelineConfig", tiers: "Sequence[Tier]") -> Iterator["Seen"]:
+    """What the primary tier decides of each frame by its score; one that cannot be read is told and left out."""
     import numpy as np
 
-    from pipeline.image.decoder import ImageDecoder
-    from pipeline.image.found import BadImageError
-    from pipeline.image.measures import MEASURES
+    from pipeline.image_rows import ImageRows
     from pipeline.reuse_report import Seen
+    from pipeline.row_layout import features_of, layout_of
+    from pipeline.scoring import decider_of
+    from pipeline.tier import ModelTier
 
-    view, tell = tier.view, tell_sometimes()
-    assert view is not None
-    decoder = ImageDecoder(view.input, view.crop, view.pixels_max)
-    tensor = np.zeros((BATCH, view.input.channels, view.input.height, view.input.width), np.float32)
-    told, measures = np.zeros((BATCH, len(view.classes)), np.float32), np.zeros(len(MEASURES))
+    layout, tell, primary = layout_of(config, features_of(config), tiers), tell_sometimes(), tiers[0]
+    assert isinstance(primary, ModelTier)
+    assert primary.view is not None
+    rows = layout.new_rows(BATCH)
+    frames = ImageRows(rows, primary.session, primary.view, BATCH, None, time.monotonic_ns)
+    decider = decider_of(config, rows, tiers, layout)
     for first in range(0, len(files), BATCH):
-        hashes: list[int] = []
-        for file in files[first : first + BATCH]:
-            content = np.fromfile(file, np.uint8)
-            try:
-                decoder.decode(int(content.ctypes.data), len(content), tensor[len(hashes)], measures)
-                hashes.append(decoder.perceptual_hash)
-            except BadImageError as error:
-                click.echo(f"{file}: left out: {error}", err=True)
-        if hashes:
-            tier.session.run(tensor[: len(hashes)], told[: len(hashes)])
-        for picture, probabilities in zip(hashes, told, strict=False):
-            yield Seen(picture, _decision(config, tier, probabilities.tolist()))
-        tell(f"{files[first].parent.name}: {first + len(hashes)} of {len(files)} frames")
-
-
-def _decision(config: "PipelineConfig", tier: "ModelTier", probabilities: Sequence[float]) -> int:
-    """By the classes, or by the score and the tier's thresholds."""
-    view, decide = tier.view, config.decide
-    assert view is not None
-    best = max(range(len(probabilities)), key=probabilities.__getitem__)
-    if decide.classes:
-        sure = probabilities[best] >= decide.sure_min
-        return decide.labels.index(decide.classes[view.classes[best]] if sure else decide.fallback)
-    assert view.clean is not None
-    return sum(1.0 - probabilities[view.clean] >= limit for limit in tier.thresholds)
+        batch = files[first : first + BATCH]
+        contents = [np.fromfile(file, np.uint8) for file in batch]
+        for slot, content in enumerate(contents):
+            rows.payload_address[slot], rows.payload_length[slot] = content.ctypes.data, len(content)
+        told = frames.score(np.arange(len(batch), dtype=np.int32))
+        for slot, reject in told.rejected:
+            click.echo(f"{batch[slot]}: left out: {reject.message}", err=True)
+        decider.scored(told.slots, 0)
+        for slot in told.slots.tolist():
+            yield Seen(int(rows.perceptual_hash[slot]), int(rows.decision[slot]))
+        tell(f"{files[first].parent.name}: {first + len(batch)} of {len(files)} frames")
 
 
 def _show(report: "ReuseReport") -> None:

@@ -181,18 +181,17 @@ class StateStage:
 
     def _read_on(self) -> None:
         """From where they were restored, all at once: what is fetched would only keep pieces waiting before."""
-        for partition in sorted(self._to_read_on):
-            self._rebuild(partition)
+        self.lanes.rebuild({partition: self._to_read(partition) for partition in sorted(self._to_read_on)})
         self._to_read_on.clear()
 
-    def _rebuild(self, partition: TopicPartition) -> None:
-        """Read the partition from where its windows, its own or the global ones, stand to where deciding begins."""
+    def _to_read(self, partition: TopicPartition) -> tuple[int, int]:
+        """From where the partition's windows, its own or the global ones, stand to where deciding begins."""
         bounds = self._starts[partition]
         assert bounds.committed is not None
         start = self._positions.local[partition]
         if self.lanes.deciding:
             start = min(start, max(bounds.low, self._positions.shared_from(partition)))
-        self.lanes.rebuild({partition: (start, bounds.committed)})
+        return start, bounds.committed
 
     def _watch(self) -> None:
         """Say how far it is, and end it when it takes too long."""

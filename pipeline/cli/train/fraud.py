@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.cli.options import config_options, load_config
-from pipeline.cli.train.telling import extra_missing, tell_sometimes
+from pipeline.cli.progress import tell_sometimes
+from pipeline.cli.train.options import extra_missing, out_option, seed_option
 from pipeline.tables import read_events
 
 LABEL_COLUMN = "fraud"
@@ -22,14 +23,8 @@ LABEL_COLUMN = "fraud"
     required=True,
     help="Transactions with a bool column `fraud`: Parquet, CSV or JSON lines, in time order.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("my-models"),
-    show_default=True,
-    help="The model repository to write to; then run with --set models.folder=...",
-)
-@click.option("--seed", type=int, default=1, show_default=True)
+@out_option
+@seed_option
 @click.option(
     "--train-from",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -69,7 +64,7 @@ def fraud(
         when=datetime.now(UTC).date(),
         split=split,
         seed=seed,
-        progress=tell_sometimes(),
+        progress=tell_sometimes(at_once=True),
     )
     for entry in entries:
         quality = ", ".join(f"{measure} {value:.3f}" for measure, value in entry.manifest.quality.items())

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models.manifest import ImageInput, ModelError
 from models.repository import ModelEntry, Repository
-from pipeline.cli.train.telling import extra_missing, tell_sometimes
+from pipeline.cli.progress import tell_sometimes
+from pipeline.cli.train.options import extra_missing, out_option, seed_option
 
 if TYPE_CHECKING:
     from models.train.vision import Plan
@@ -39,15 +40,9 @@ def _span(_context: click.Context, option: click.Parameter, text: str | None) ->
     required=True,
     help="A folder that holds a folder of JPEG or PNG files for each class, named after it.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("my-models"),
-    show_default=True,
-    help="The model repository to write to; then run with --set models.folder=...",
-)
+@out_option
 @click.option("--name", default="surface-cnn", show_default=True, help="What to register it as; int8 as NAME-int8.")
-@click.option("--seed", type=int, default=1, show_default=True)
+@seed_option
 @click.option(
     "--holdout",
     type=click.FloatRange(0.01, 0.9),
@@ -122,7 +117,7 @@ def vision(
         raise extra_missing(error, "vision-train") from None
     from pipeline.image.folder import list_folder, read_pictures, shown
 
-    tell = tell_sometimes()
+    tell = tell_sometimes(at_once=True)
     plan = _plan(name, asked)
     folder = list_folder(data)
     chosen, held_out = _split(folder, train_numbers, holdout_numbers, holdout, seed)
