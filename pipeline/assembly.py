@@ -219,6 +219,7 @@ class Assembly:
             started=self.clock.instant(),
             counts=self._counts,
             lag=self._lag,
+            levels=self._levels,
             sinks=sinks,
         )
 
@@ -257,6 +258,9 @@ class Assembly:
             if end >= 0 and at is not None:
                 found[f"{partition.topic}/{partition.partition}"] = max(0, end - at)
         return found
+
+    def _levels(self) -> dict[str, float]:
+        return {"rows_in_flight": self.in_flight.used_rows, "rows_pending": self.batcher.pending_rows}
 
     def _publish_metrics(self, record: MetricsRecord, _totals: MetricsRecord) -> None:
         self.producer.produce(

@@ -2,13 +2,16 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from pipeline.assembly import Assembly, Sink
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.row_layout import features_of
+from pipeline.telemetry.board import Board
+from pipeline.telemetry.http_server import HttpServer
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -36,10 +39,24 @@ def run_pipeline(
     models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
     meant for the operator.
     """
+    board = Board()
+    sinks = [board.tell] if on_meter is None else [board.tell, on_meter]
+    with _server_of(config):
+        return _run(config, stop, sinks, on_ready)
+
+
+def _server_of(config: PipelineConfig) -> AbstractContextManager[object]:
+    """What answers over HTTP from the first moment on, before models are warm."""
+    return HttpServer(config.http, []) if config.http.enabled else nullcontext()
+
+
+def _run(
+    config: PipelineConfig, stop: threading.Event, sinks: Sequence[Sink], on_ready: Callable[[], None] | None
+) -> Summary:
     features = features_of(config)
     tiers = open_tiers(config, features.names)
     clock = SystemClock()
-    assembly = Assembly(config, tiers, features, [on_meter] if on_meter else [], clock)
+    assembly = Assembly(config, tiers, features, sinks, clock)
     try:
         log.info("models are warm, group %s is being joined", config.kafka.common["group.id"])
         assembly.start()

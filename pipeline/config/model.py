@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
+from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.sections import (
     CheckpointSection,
@@ -42,6 +43,7 @@ class PipelineConfig(Section):
     delivery: DeliverySection = DeliverySection()
     engine: EngineSection = EngineSection()
     checkpoint: CheckpointSection = CheckpointSection()
+    http: HttpSection = HttpSection()
 
     @property
     def exactly_once(self) -> bool:

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
+from pipeline.config.http_section import HttpSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -34,6 +35,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[delivery]": DeliverySection,
     "[checkpoint]": CheckpointSection,
     "[engine]": EngineSection,
+    "[http]": HttpSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

@@ -85,8 +85,8 @@ class Meter:
 
     `counts` returns what others count, as running totals by name (`read`, `absorbed`, `late`, ...): records
     hold their increase. `absorbed` is the outcome of that name, `late` the field of that name. `lag` returns
-    the level by "topic/partition". Each sink is given each record and all so far merged, from the thread that
-    calls `tick`.
+    the level by "topic/partition", `levels` others by name. Each sink is given each record and
+    all so far merged, from the thread that calls `tick`.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class Meter:
         started: Instant,
         counts: Callable[[], Mapping[str, int]],
         lag: Callable[[], Mapping[str, int]],
+        levels: Callable[[], Mapping[str, float]],
         sinks: Sequence[Callable[[MetricsRecord, MetricsRecord], None]],
     ) -> None:
         self._rows = rows
@@ -109,6 +110,7 @@ class Meter:
         self._interval_ns = interval_ms * NS_PER_MS
         self._counts = counts
         self._lag = lag
+        self._levels = levels
         self._sinks = sinks
         self._from_ms = started.wall_ms
         self._due_ns = started.mono_ns + self._interval_ns
@@ -223,4 +225,5 @@ class Meter:
             overdue=dict(zip(self._tiers, self._answered[_OVERDUE].tolist(), strict=True)),
             histograms={name: sparse_of(self._histograms[index]) for index, name in enumerate(HISTOGRAMS)},
             counts=counts,
+            levels=dict(self._levels()),
         )

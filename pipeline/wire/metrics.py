@@ -11,7 +11,8 @@ Key = TypeVar("Key", str, int)
 
 
 class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of [from_ms, to_ms) (wall time), never averages; `lag` alone is a level, as of `to_ms`.
+    """Counts of [from_ms, to_ms) (wall time), never averages; `lag` and `levels` alone are
+    levels, as of `to_ms`.
 
     `outcomes` are rows by outcome as decided (one whose decision can never be delivered moves to `dead_letter` when
     that is known, so a count can be below 0), `delivered` those whose delivery was reported (dead letters too);
@@ -41,6 +42,7 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     overdue: dict[str, int] = {}
     histograms: dict[str, Sparse] = {}
     counts: dict[str, int] = {}
+    levels: dict[str, float] = {}
 
     def encode(self) -> bytes:
         """The record's value on the metrics topic."""
@@ -67,7 +69,7 @@ def _added(parts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
 
 
 def merged(left: MetricsRecord, right: MetricsRecord) -> MetricsRecord:
-    """Both together: counts added, the stretch from the first to the last, each lag as last seen.
+    """Both together: counts added, the stretch from the first to the last, each level as last seen.
 
     Of one process this gives a longer stretch, of several the fleet; `instance` is kept if it is the same.
     """
@@ -91,4 +93,5 @@ def merged(left: MetricsRecord, right: MetricsRecord) -> MetricsRecord:
         overdue=_added((left.overdue, right.overdue)),
         histograms={name: _added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names},
         counts=_added((left.counts, right.counts)),
+        levels={**older.levels, **newer.levels},
     )

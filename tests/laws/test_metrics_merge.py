@@ -53,9 +53,11 @@ def test_every_count_is_the_sum(a: MetricsRecord, b: MetricsRecord) -> None:
     )
 
 
-def test_lag_is_a_level_not_a_sum() -> None:
+def test_levels_are_as_last_seen_not_sums() -> None:
     def at(to_ms: int, **lag: int) -> MetricsRecord:
-        return MetricsRecord(pipeline="p", instance="x", from_ms=0, to_ms=to_ms, lag=lag)
+        levels = {name: value / 2 for name, value in lag.items()}
+        return MetricsRecord(pipeline="p", instance="x", from_ms=0, to_ms=to_ms, lag=lag, levels=levels)
 
     for both in (merged(at(2, a=7), at(1, a=3, b=4)), merged(at(1, a=3, b=4), at(2, a=7))):
         assert both.lag == {"a": 7, "b": 4}
+        assert both.levels == {"a": 3.5, "b": 2}

@@ -30,6 +30,7 @@ class Bench:
             started=at(0),
             counts=lambda: self.counts,
             lag=lambda: {"transactions/0": self.counts["read"]},
+            levels=lambda: {"rows_in_flight": self.counts["read"] / 2},
             sinks=[lambda record, totals: self.records.append(record)],
         )
 
@@ -70,6 +71,7 @@ def test_a_record_holds_what_happened() -> None:
     assert (record.in_time, record.overdue) == ({"primary": 1, "lite": 1}, {"primary": 0, "lite": 0})
     assert record.batch_rows == {1: 1, 2: 1}
     assert record.lag == {"transactions/0": 5}
+    assert record.levels == {"rows_in_flight": 2.5}
     assert (record.from_ms, record.to_ms) == (at(0).wall_ms, at(1).wall_ms)
     assert record.histograms == {
         "queue": {bucket_of(2000): 2, bucket_of(9000): 1},

@@ -1,0 +1,42 @@
+"""The table about what a process tells over HTTP: its metrics, its health, its page."""
+
+import ipaddress
+from typing import Annotated
+
+from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
+
+from pipeline.config.sections import Section
+
+
+class HttpSection(Section):
+    """`[http]`: what a process tells of itself to Prometheus, to an orchestrator and to a browser."""
+
+    enabled: StrictBool = True
+    """Whether it tells anything."""
+    host: StrictStr = "127.0.0.1"
+    """The address to listen on; `0.0.0.0` for all of IPv4."""
+    port: Annotated[StrictInt, Field(ge=0, le=65_535)] | None = None
+    """Unset: the first free one from 9464 to 9479, told in the log; with none free the process runs without.
+    0: any. Any other must be free."""
+    token: StrictStr = ""
+    """What the page and its data ask for, as `Authorization: Bearer` or `?token=`; needed where `host` is not this
+    machine alone. `/metrics`, `/healthz` and `/readyz`, which hold no events, never ask."""
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def _guarded(self) -> "HttpSection":
+        if self.enabled and not self.local and not self.token:
+            raise ValueError(
+                f"token: missing, expected one where host is {self.host!r}: the page shows decisions to whoever "
+                "can connect"
+            )
+        return self
