@@ -10,6 +10,7 @@ from features.columns import Columns
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
+from pipeline.dead_letter_log import DeadLetterLog
 from pipeline.decide import Decider
 from pipeline.drain import Drain
 from pipeline.image_rows import Unscorable
@@ -131,6 +132,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._letters = DeadLetterLog(clock.now_ns)
         self._poll_interval_s = poll_interval_us / 1e6
 
     def turn(self) -> int:
@@ -173,6 +175,7 @@ class Engine:
             return 0
         read, dead = self._state.poll()
         self._outlet.state_dead_letters(dead)
+        self._letters.of_state(dead)
         for record in dead:
             self._meter.dead_letter(record.code)
         return read
@@ -188,6 +191,7 @@ class Engine:
     def _bury(self, rejected: list[Rejected]) -> None:
         """Make dead letters of records that cannot become events."""
         self._outlet.dead_letters(rejected, self._clock.instant())
+        self._letters.rejected(rejected, self._rows.source)
         for item in rejected:
             self._meter.dead_letter(item.reject.code)
 

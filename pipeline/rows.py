@@ -83,6 +83,10 @@ class Rows:
         """Slots claimed and not yet freed, with the gap left where a run would have wrapped."""
         return self._used_rows
 
+    def source(self, slot: int) -> tuple[int, int]:
+        """Partition and offset of a slot's record."""
+        return int(self.partition[slot]), int(self.offset[slot])
+
     def room(self) -> int:
         """How many slots the next `claim` can take in one run."""
         if self._used_rows == self.capacity_rows:

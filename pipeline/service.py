@@ -12,6 +12,7 @@ from pipeline.config.model import PipelineConfig
 from pipeline.row_layout import features_of
 from pipeline.telemetry.board import Board
 from pipeline.telemetry.http_server import HttpServer
+from pipeline.telemetry.on_call import OnCall
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -39,8 +40,8 @@ def run_pipeline(
     models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
     meant for the operator.
     """
-    board = Board()
-    sinks = [board.tell] if on_meter is None else [board.tell, on_meter]
+    board, on_call = Board(), OnCall(config.pipeline.budget_ms, config.engine.rows_max)
+    sinks = [board.tell, on_call.tell, *([] if on_meter is None else [on_meter])]
     with _server_of(config):
         return _run(config, stop, sinks, on_ready)
 
@@ -63,8 +64,28 @@ def _run(
         if on_ready is not None:
             on_ready()
         assembly.engine.run(lambda: stop.is_set() or assembly.finished())
-        until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
-        drained = assembly.engine.drain(until_ns)
-        return Summary(drained, assembly.meter.finish(clock.instant()))
+        return _drained(assembly, clock)
     finally:
         assembly.close()
+
+
+def _drained(assembly: Assembly, clock: SystemClock) -> Summary:
+    """Finish what is in flight, and say how that ended."""
+    limit_ms, began_ns = assembly.config.engine.drain_ms_max, clock.now_ns()
+    log.info("told to stop: %d rows in flight are finished, %d ms at most", assembly.in_flight.used_rows, limit_ms)
+    drained = assembly.engine.drain(began_ns + limit_ms * NS_PER_MS)
+    took_ms = (clock.now_ns() - began_ns) // NS_PER_MS
+    summary = Summary(drained, assembly.meter.finish(clock.instant()))
+    if drained:
+        log.info(
+            "drained in %d ms: every outcome is delivered, every offset committed", took_ms, extra=_ended(summary)
+        )
+    else:
+        left = assembly.in_flight.used_rows
+        text = "not drained in %d ms: %d rows are left to the next start, which decides them again"
+        log.warning(text, took_ms, left, extra=_ended(summary))
+    return summary
+
+
+def _ended(summary: Summary) -> dict[str, object]:
+    return {"outcomes": summary.totals.outcomes, "read": summary.totals.counts.get("read", 0)}
