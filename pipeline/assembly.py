@@ -1,6 +1,5 @@
 """A pipeline put together from its configuration: which object feeds which, and nothing else."""
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -28,9 +27,9 @@ from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
 from pipeline.telemetry.meter import Meter
 from pipeline.tier import ModelTier, Tier
+from pipeline.trace.build import tracing_of
 from pipeline.wire.metrics import MetricsRecord
 
-log = logging.getLogger(__name__)
 Sink = Callable[[MetricsRecord, MetricsRecord], None]
 CLOSE_MS_MAX = 3_000
 
@@ -64,6 +63,7 @@ class Assembly:
         layout = layout_of(config, features, tiers)
         self.rows = layout.new_rows(engine.rows_max)
         self.in_flight = InFlight(self.rows)
+        self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
@@ -116,6 +116,7 @@ class Assembly:
             self.state,
             self.positions,
             self.outlet.delivery_time,
+            self.tracing.reader,
         )
 
     def _outcome_watch(self) -> OutcomeWatch:
@@ -160,6 +161,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            spans=self.tracing.spans,
             poll_interval_us=self.config.poll_interval_us,
         )
 
@@ -235,6 +237,7 @@ class Assembly:
             **self.outlet.counts(),
             "not_finite": self.decider.not_finite,
             **promises(self.tiers),
+            **self.tracing.counts(),
         }
         if self.stage is not None:
             state = self.stage.lanes.counts
@@ -287,6 +290,7 @@ class Assembly:
         if self.state_consumer is not None:
             self.state_consumer.close(CLOSE_MS_MAX)
         self.guarantee.close()
+        self.tracing.close()
         if idle:  # else a session may still be decoding what a message holds
             self.in_flight.close()
         self.producer.flush(CLOSE_MS_MAX)

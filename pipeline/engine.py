@@ -23,6 +23,7 @@ from pipeline.outlet import Publisher
 from pipeline.rows import Rows
 from pipeline.scorer import Scorer
 from pipeline.telemetry.meter import Meter
+from pipeline.trace.batches import BatchSpans
 from pipeline.wire.dead_letter import DeadRecord
 
 IDLE_WAIT_MS_MAX = 100
@@ -116,6 +117,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        spans: BatchSpans | None = None,
         poll_interval_us: int = 0,
     ) -> None:
         self._clock = clock
@@ -132,6 +134,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
         self._poll_interval_s = poll_interval_us / 1e6
 
@@ -208,6 +211,8 @@ class Engine:
         while self._batcher.pending_rows or self._scorer.busy():
             plan = self._batcher.poll(self._clock.now_ns(), delivery.learned)
             for batch in plan.batches:
+                if self._spans is not None:
+                    self._spans.dispatched(batch)
                 self._scorer.submit(batch)
             finished = self._scorer.finished()
             for done in finished:
@@ -218,6 +223,8 @@ class Engine:
                 self._outcomes.scored(slots, done.batch.tier)
                 self._decider.scored(slots, done.batch.tier)
                 self._meter.batch(len(slots), done.batch.tier)
+                if self._spans is not None:
+                    self._spans.scored(done, slots)
                 decided.append(slots)
             for expired in (plan.expired, self._coalescer.superseded()):
                 if len(expired):
@@ -225,6 +232,8 @@ class Engine:
                     self._decider.expired(expired)
                     self._rows.dispatch_ns[expired] = self._clock.now_ns()
                     self._rows.score_ns[expired] = 0
+                    if self._spans is not None:
+                        self._spans.expired(expired)
                     decided.append(expired)
             if not finished:
                 break

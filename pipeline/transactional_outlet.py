@@ -164,7 +164,7 @@ class TransactionalOutlet:
 
     def _offer(self, parcel: Parcel, messages: NDArray[Any]) -> NDArray[Any] | None:
         """Produce decisions; returns those that found no room. What can never be taken becomes a dead letter."""
-        errors = self._producer.produce_batch(self._topics.decisions, messages)
+        errors = self._producer.produce_batch(self._topics.decisions, messages, self._topics.headers)
         if errors is None:
             return None
         full = errors == self._producer.QUEUE_FULL

@@ -22,6 +22,7 @@ from pipeline.config.sections import (
     TierSection,
     TopicsSection,
 )
+from pipeline.config.trace_section import TraceSection
 
 
 class PipelineConfig(Section):
@@ -44,6 +45,7 @@ class PipelineConfig(Section):
     engine: EngineSection = EngineSection()
     checkpoint: CheckpointSection = CheckpointSection()
     http: HttpSection = HttpSection()
+    trace: TraceSection = TraceSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -109,6 +111,8 @@ class PipelineConfig(Section):
             raise ValueError(f"topics: {', '.join(twice)} is named twice; inputs and outputs need one each")
         if self.exactly_once:
             self._transactional()
+        if self.pipeline.mode == "replay" and self.trace.reads_headers:
+            raise ValueError("trace: a replay carries no traces, expected propagate = off and export = false")
         return self
 
     def _transactional(self) -> None:

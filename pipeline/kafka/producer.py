@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.kernel import kernel
 from features.memory import load_i32, load_i64
 from pipeline.kafka.client_log import LOG_SETTINGS, pass_on
+from pipeline.kafka.headed import RowHeaders
 from pipeline.kafka.librdkafka import (
     ERR_QUEUE_FULL,
     EVENT_DR,
@@ -112,8 +113,10 @@ class LaneProducer:
             self._topics[topic] = handle
         return self._topics[topic]
 
-    def produce_batch(self, topic: str, messages: NDArray[Any]) -> NDArray[np.int32] | None:
-        """Hand over messages (dtype MESSAGE, each with its partition); their bytes are copied.
+    def produce_batch(
+        self, topic: str, messages: NDArray[Any], headers: RowHeaders | None = None
+    ) -> NDArray[np.int32] | None:
+        """Hand over messages (dtype MESSAGE, each with its partition); their bytes are copied, `headers` with them.
 
         Returns None when all were accepted, else an error code a message (0: accepted); QUEUE_FULL is worth
         another try later. Each accepted one is reported by `deliveries` with its `_private`.
@@ -122,6 +125,9 @@ class LaneProducer:
         if not count:
             return None
         messages = np.ascontiguousarray(messages, MESSAGE)
+        if headers is not None and headers.any_of(messages):
+            accepted = headers.produce(self._handle, self._topic(topic), messages)
+            return None if accepted == count else messages["err"].astype(np.int32)
         first = ffi.cast("rd_kafka_message_t *", messages.ctypes.data)
         accepted = lib.rd_kafka_produce_batch(self._topic(topic), ANY_PARTITION, F_COPY | F_PARTITION, first, count)
         return None if accepted == count else messages["err"].astype(np.int32)
