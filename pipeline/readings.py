@@ -1,5 +1,6 @@
 """What the parts of an assembly say of themselves, read once a second: counts, lag, levels, signs of life."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.assembly import Assembly
 
 VITALS_NS = 1_000 * NS_PER_MS
+SKEW_READINGS = 60
+"""A clock that is ahead is told for so many records, so that whoever looks now and then sees it."""
 
 
 class Readings:
@@ -24,6 +27,7 @@ class Readings:
         self._parts = parts
         self._stalls = Stalls()
         self._stalled_s: dict[str, float] = {}
+        self._ahead_ms: deque[int] = deque(maxlen=SKEW_READINGS)
         self.draining = False
 
     def counts(self) -> dict[str, int]:
@@ -94,7 +98,8 @@ class Readings:
         }
         if parts.replay is None:
             levels["partitions"] = len(parts.consumer.lanes)
-            levels["clock_skew_ms"] = parts.intake.counts.take_ahead_ms()
+            self._ahead_ms.append(parts.intake.counts.take_ahead_ms())
+            levels["clock_skew_ms"] = max(self._ahead_ms)
         if parts.stage is not None and parts.stage.checkpointer is not None:
             ages = parts.stage.checkpointer.ages_s()
             levels.update({f"checkpoint_age_s/{name}": age for name, age in ages.items()})

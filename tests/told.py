@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.assembly import Sink
 from pipeline.config.model import PipelineConfig
 from pipeline.service import Summary, run_pipeline
 
@@ -19,15 +20,15 @@ Answer = tuple[int, str, str]
 class Running:
     """Starts at once; `end` drains it."""
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(self, config: PipelineConfig, on_meter: Sink | None = None) -> None:
         self.stop = threading.Event()
         self.summary: Summary | None = None
         self._url = f"http://127.0.0.1:{config.http.port}"
-        self._thread = threading.Thread(target=self._run, args=(config,))
+        self._thread = threading.Thread(target=self._run, args=(config, on_meter))
         self._thread.start()
 
-    def _run(self, config: PipelineConfig) -> None:
-        self.summary = run_pipeline(config, stop=self.stop)
+    def _run(self, config: PipelineConfig, on_meter: Sink | None) -> None:
+        self.summary = run_pipeline(config, stop=self.stop, on_meter=on_meter)
 
     def ask(self, path: str, accept: str = "") -> Answer:
         """Status, content type and body; waits until somebody answers at all."""

@@ -66,7 +66,7 @@ GAUGES = (
         "headrace_clock_skew_seconds",
         "seconds",
         (),
-        "How far a record's timestamp was ahead of this machine's clock at most, in the last interval.",
+        "How far a record's timestamp was ahead of this machine's clock at most, in the last minute.",
         level("clock_skew_ms", MS_PER_S),
     ),
     Family(

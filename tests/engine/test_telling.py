@@ -1,9 +1,12 @@
 """A process tells of itself from its first moment on: alive at once, ready when it decides, counts that add up."""
 
 import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from confluent_kafka import Producer
 
 from pipeline.sim.table import simulated_table
 from pipeline.sim.transactions import Population
@@ -57,6 +60,33 @@ def test_what_is_scraped_is_what_happened(running: tuple[Running, str]) -> None:
     assert process.metric("headrace_event_time_delay_seconds") > 86_400
     kind = process.ask("/metrics", "application/openmetrics-text; version=1.0.0")[1]
     assert kind.startswith("application/openmetrics-text")
+
+
+def test_a_loop_that_hangs_is_noticed_without_its_help(embedded: Callable[[dict[str, int]], str]) -> None:
+    release = threading.Event()
+    config = configured(embedded(TOPICS), f"http.port={free_port()}", "health.loop_s_max=1")
+    process = Running(config, on_meter=lambda record, totals: release.wait() and None)
+    try:
+        process.wait(lambda: process.ask("/healthz")[0] == 503)
+        told = json.loads(process.ask("/healthz")[2])
+        assert [name for name, check in told["checks"].items() if not check["ok"]] == ["loop"]
+        assert told["checks"]["loop"]["says"].endswith(", 1 s at most")
+        assert process.metric("headrace_alive") == process.metric("headrace_ready") == 0
+        release.set()
+        process.wait(lambda: process.ask("/healthz")[0] == process.ask("/readyz")[0] == 200)
+    finally:
+        release.set()
+        process.end()
+
+
+def test_producers_whose_clocks_are_ahead_are_told(running: tuple[Running, str]) -> None:
+    process, bootstrap = running
+    producer = Producer({"bootstrap.servers": bootstrap})
+    for key, value in transaction_records(simulated_table(POPULATION, 1, START_MS)):
+        producer.produce("transactions", value, key, timestamp=time.time_ns() // 1_000_000 + 600_000)
+    assert producer.flush(30) == 0
+    process.wait(lambda: process.metric("headrace_clock_skew_seconds") > 0)
+    assert 500 < process.metric("headrace_clock_skew_seconds") <= 600
 
 
 def test_a_replay_is_ready_while_it_replays(embedded: Callable[[dict[str, int]], str]) -> None:
