@@ -12,6 +12,9 @@ from pipeline.config.model import PipelineConfig
 from pipeline.row_layout import features_of
 from pipeline.telemetry.board import Board
 from pipeline.telemetry.http_server import HttpServer
+from pipeline.telemetry.latest import LatestDecisions
+from pipeline.telemetry.page_routes import page_routes
+from pipeline.telemetry.slo_source import SloSource
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -32,31 +35,47 @@ def run_pipeline(
     stop: threading.Event,
     on_meter: Sink | None = None,
     on_ready: Callable[[], None] | None = None,
+    on_serving: Callable[[str], None] | None = None,
 ) -> Summary:
     """Run until `stop` is set (a replay: until all is decided), then drain within `drain_ms_max`.
 
     `on_meter` is called with each metrics record and the totals so far, in this thread; `on_ready` once, when
-    models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
+    models are warm and the group is being joined; `on_serving` before that, with the address of the live page where
+    there is one. Raises HeadraceError, KafkaError or ValueError with a text
     meant for the operator.
     """
-    board = Board()
+    board, latest = Board(), LatestDecisions()
     sinks = [board.tell] if on_meter is None else [board.tell, on_meter]
-    with _server_of(config):
-        return _run(config, stop, sinks, on_ready)
+    with _server_of(config, board, latest) as server:
+        if on_serving is not None and server is not None and server.url:
+            on_serving(server.url)
+        return _run(config, stop, sinks, latest, on_ready)
 
 
-def _server_of(config: PipelineConfig) -> AbstractContextManager[object]:
+def _server_of(
+    config: PipelineConfig, board: Board, latest: LatestDecisions
+) -> AbstractContextManager[HttpServer | None]:
     """What answers over HTTP from the first moment on, before models are warm."""
-    return HttpServer(config.http, []) if config.http.enabled else nullcontext()
+    http = config.http
+    if not http.enabled:
+        return nullcontext()
+    slo = SloSource(http.slo_url, http.slo_token) if http.slo_url else None
+    return HttpServer(http, [*page_routes(board, config, latest, slo)])
 
 
 def _run(
-    config: PipelineConfig, stop: threading.Event, sinks: Sequence[Sink], on_ready: Callable[[], None] | None
+    config: PipelineConfig,
+    stop: threading.Event,
+    sinks: Sequence[Sink],
+    latest: LatestDecisions,
+    on_ready: Callable[[], None] | None,
 ) -> Summary:
     features = features_of(config)
     tiers = open_tiers(config, features.names)
     clock = SystemClock()
     assembly = Assembly(config, tiers, features, sinks, clock)
+    if config.http.enabled:
+        assembly.outlet.on_encoded = latest.take
     try:
         log.info("models are warm, group %s is being joined", config.kafka.common["group.id"])
         assembly.start()

@@ -22,6 +22,11 @@ class HttpSection(Section):
     """What the page and its data ask for, as `Authorization: Bearer` or `?token=`; needed where `host` is not this
     machine alone. `/metrics`, `/healthz` and `/readyz`, which hold no events, never ask."""
 
+    slo_url: Annotated[StrictStr, Field(pattern=r"^(https?://[^?#]+)?$")] = ""
+    """Where the SLO app answers, e.g. `http://127.0.0.1:9480`: the live page then shows burn rates and alerts."""
+    slo_token: StrictStr = ""
+    """What the SLO app asks for, where its `[http]` has a token."""
+
     @property
     def local(self) -> bool:
         """Whether only this machine can connect."""
