@@ -24,8 +24,10 @@ def _edges_us(first: int, octaves: int) -> list[int]:
 EDGES_US = {"age": [0, 1000, 2000, 3000, *_edges_us(4000, 12)], "total": [0, *_edges_us(64, 18)]}
 """Where each row of a heat map begins. Ages are whole milliseconds, so no row there is narrower."""
 _MIDDLES = np.array([middle_of(bucket) for bucket in range(BUCKETS)])
+# By a bucket's last value: a whole millisecond that begins a row lies somewhere in its bucket.
+_LASTS = np.array([bounds_of(bucket)[1] - 1 for bucket in range(BUCKETS)])
 _ROW_OF: dict[str, NDArray[np.int64]] = {
-    name: np.maximum(np.searchsorted(edges, _MIDDLES, "right") - 1, 0) for name, edges in EDGES_US.items()
+    name: np.searchsorted(edges, _LASTS, "right") - 1 for name, edges in EDGES_US.items()
 }
 
 

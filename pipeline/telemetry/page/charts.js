@@ -108,8 +108,8 @@ export class LinePlot extends Plot {
     });
     c.textAlign = "left";
     c.textBaseline = "middle";
+    c.fillStyle = this.palette.color("muted");
     for (const end of ends) {
-      c.fillStyle = this.palette.color(end.each.color);
       c.fillText(end.each.name, x1 + 5, end.y);
     }
   }
@@ -148,8 +148,8 @@ export class HeatPlot extends Plot {
     highest = Math.min(edges.length - 1, Math.max(highest, budgetRow + 1) + 1);
     this.rows = { lowest, highest, edges };
     this.most = most;
-    this.cells(points, name, edges, budget.us, most);
     this.rowLabels();
+    this.cells(points, name, edges, budget.us, most);
     this.budgetLine(this.rowY(budgetRow + (budget.us - edges[budgetRow]) / (edges[budgetRow + 1] - edges[budgetRow])), budget.text);
     this.timeAxis();
     this.cursor();

@@ -4,7 +4,7 @@ import { count, ms, percent, time } from "./format.js";
 import { OUTCOME } from "./words.js";
 
 const KEPT_OF_A_KIND = 24;
-const ROWS_MAX = 30;
+const ROWS_MAX = 20;
 const COLUMNS = ["decided", "outcome", "decision", "score", "answered by", "in process", "age", "reasons", "event", "source"];
 const ALL = "all";
 
@@ -113,6 +113,7 @@ function fillRow(row, { number, at_ms: atMs, value }, open) {
     text(age, value.age_us === null ? "–" : `${ms(value.age_us)} ms`);
     age.dataset.late = String(value.deadline_met === false);
     text(reasons, reasonsOf(value));
+    reasons.dataset.none = String(reasons.textContent === "–");
     text(event, String(value.id));
     text(source, value.source.join("/"));
   }

@@ -20,6 +20,7 @@ const QUANTILES = [
   { at: 2, name: "p99.9", color: "q999", width: 1.25 },
 ];
 const DESCRIBED_EVERY_MS = 15_000;
+const WIDE_RIGHT_PX = 42; // room for the lines' names; the same in all three, so that a second is one column
 
 const store = new Store();
 const palette = new Palette();
@@ -37,9 +38,9 @@ function redraw() {
 }
 
 const plots = {
-  outcomes: new StackPlot($("p-outcomes"), store, palette, { label: "Records a second by outcome, over time", redraw }),
-  latency: new LinePlot($("p-latency"), store, palette, { label: "p50, p99 and p99.9 of the latency over time, against the budget", right: 42, redraw }),
-  heat: new HeatPlot($("p-heat"), store, palette, { label: "How many events had which latency, over time", redraw }),
+  outcomes: new StackPlot($("p-outcomes"), store, palette, { label: "Records a second by outcome, over time", right: WIDE_RIGHT_PX, redraw }),
+  latency: new LinePlot($("p-latency"), store, palette, { label: "p50, p99 and p99.9 of the latency over time, against the budget", right: WIDE_RIGHT_PX, redraw }),
+  heat: new HeatPlot($("p-heat"), store, palette, { label: "How many events had which latency, over time", right: WIDE_RIGHT_PX, redraw }),
   tiers: new StackPlot($("p-tiers"), store, palette, { label: "Share of the decisions by tier, over time", redraw }),
   lag: new StackPlot($("p-lag"), store, palette, { label: "Records behind, all partitions, over time", redraw }),
 };
@@ -115,7 +116,7 @@ function drawLag(points, point) {
   const behind = (each) => total(Object.values(each.lag));
   plots.lag.draw(points, [{ color: "blue", of: behind }]);
   legend($("l-lag"), [{ color: "blue", name: "all partitions", value: point ? count(behind(point)) : "–" }]);
-  showLag(store);
+  showLag(store, points);
 }
 
 function describe(point) {

@@ -18,7 +18,7 @@ export function showNumbers(store) {
   const answered = total(recent.in_time) + overdue + expired;
   const best = facts.tiers[0].name;
   text($("n-goodput"), answered ? percent(Math.min(1, recent.in_time[0] / answered)) : "–");
-  text($("n-goodput-more"), `answered by ${best}, inside the deadline`);
+  text($("n-goodput-more"), `answered by ${best}, in time`);
   text($("n-missed"), answered ? percent(Math.min(1, recent.misses / answered)) : "–");
   $("n-missed").closest(".number").dataset.tone = recent.misses > 0.001 * answered ? "bad" : "";
   text($("n-missed-more"), `${count(expired)} expired, ${count(overdue)} overdue in ${duration(recent.span_ms / 1000)}`);

@@ -86,12 +86,12 @@ export function showBatches(store, points) {
     : "Rows a batch, by the padded size it ran in.");
 }
 
-export function showLag(store) {
+export function showLag(store, points) {
   const point = store.pointed();
   const found = Object.entries(point?.lag ?? {});
   found.sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0], "en", { numeric: true }));
   const shown = found.slice(0, LAG_ROWS_MAX);
-  const most = Math.max(1, ...shown.map(([, records]) => records));
+  const most = points.reduce((high, each) => Math.max(high, ...Object.values(each.lag)), 1);
   const items = shown.map(([name, records]) => ({ name, share: records / most, value: count(records) }));
   if (found.length > shown.length) {
     const rest = found.slice(LAG_ROWS_MAX);

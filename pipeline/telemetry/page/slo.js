@@ -41,7 +41,7 @@ function table(slos) {
   const spans = [...new Set(slos.flatMap((slo) => Object.keys(slo.burn)))].slice(0, 6);
   const made = element("table", "slos");
   const head = element("tr");
-  for (const name of ["objective", "", "budget left", ...spans.map((span) => `burn ${span}`)]) {
+  for (const name of ["objective", "of all", "budget left", ...spans.map((span) => `burn ${span}`)]) {
     const cell = element("th", "", name);
     cell.scope = "col";
     head.append(cell);
@@ -66,16 +66,18 @@ function table(slos) {
 }
 
 function budget(left) {
-  const cell = element("td", "left");
+  const cell = element("td");
   if (left === null) {
     cell.textContent = "–";
     return cell;
   }
+  const line = element("div", "left");
   const track = element("div", "track");
   const fill = element("i");
   fill.style.width = `${Math.min(100, Math.max(0, left * 100)).toFixed(1)}%`;
   fill.style.background = left < 0.25 ? "var(--over)" : "var(--blue)";
   track.append(fill);
-  cell.append(track, element("span", "", `${left < 0 ? "−" : ""}${percent(Math.abs(left))} %`));
+  line.append(track, element("span", "", `${left < 0 ? "−" : ""}${percent(Math.abs(left))} %`));
+  cell.append(line);
   return cell;
 }
