@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import socket
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import NamedTuple
@@ -117,8 +118,7 @@ class Streams:
         response = web.StreamResponse(headers={**_DATA_HEADERS, "X-Accel-Buffering": "no"})
         response.content_type = "text/event-stream"
         await response.prepare(request)
-        if request.transport is not None:
-            request.transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+        _bound(request.transport)
         stopping = request.config_dict[STOPPING]
         after, _, decisions_after = request.headers.get("Last-Event-ID", request.query.get("after", "")).partition(
             "."
@@ -136,6 +136,13 @@ class Streams:
             if request.transport is not None:
                 request.transport.abort()
         return response
+
+
+def _bound(transport: asyncio.Transport | None) -> None:
+    """Let neither this process nor the kernel keep more than this for who does not read."""
+    if transport is not None:
+        transport.set_write_buffer_limits(high=UNSENT_BYTES_MAX)
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNSENT_BYTES_MAX)
 
 
 async def _first_of(stopping: asyncio.Event, seconds: float) -> None:
