@@ -7,33 +7,17 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 
-from pipeline.kafka.messages import MESSAGE
-from pipeline.rows import Rows
 from pipeline.telemetry import page_routes as routes
-from pipeline.telemetry.latest import LatestDecisions
 from pipeline.telemetry.page_feed import POINTS_IN_A_MESSAGE_MAX
-from tests.page_server import Served, Stream, served
+from tests.page_server import Served, Stream, offer, served
 
 
 @pytest.fixture
 def page() -> Iterator[Served]:
     with served() as found:
         yield found
-
-
-def offer(latest: LatestDecisions, values: list[bytes], key: bytes) -> None:
-    """As the outlet would: messages that point to encoded decisions, one kind each."""
-    rows, messages = Rows(len(values), 1), np.zeros(len(values), MESSAGE)
-    rows.decision[:] = np.arange(len(values))
-    texts = [np.frombuffer(text, np.uint8) for text in (*values, key)]
-    messages["payload"] = [text.ctypes.data for text in texts[:-1]]
-    messages["len"] = list(map(len, values))
-    messages["key"], messages["key_len"] = texts[-1].ctypes.data, len(key)
-    messages["_private"] = np.arange(len(values)) + 1
-    latest.take(rows, messages, 10**12, 5)
 
 
 def test_decisions_are_told_once_with_key_and_without_features_that_are_long(page: Served) -> None:

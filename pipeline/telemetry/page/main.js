@@ -144,6 +144,7 @@ function show() {
   for (const node of document.querySelectorAll(".span")) text(node, span ? `last ${duration(span)}` : "");
   text($("as-of"), points.length ? `as of ${time(store.endMs)}` : "");
   text($("which-note"), WHICH[store.which]);
+  document.body.dataset.number = store.head.number;
   redraw();
 }
 
