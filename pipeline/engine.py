@@ -118,6 +118,7 @@ class Engine:
         in_flight: InFlight,
         meter: Meter,
         spans: BatchSpans | None = None,
+        pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
         self._clock = clock
@@ -136,6 +137,7 @@ class Engine:
         self._meter = meter
         self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
+        self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
 
     def turn(self) -> int:
@@ -148,6 +150,7 @@ class Engine:
         now = self._clock.instant()
         self._group.commit(now.mono_ns)
         self._meter.tick(now)
+        self._pulse(now.mono_ns)
         return work
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -166,7 +169,9 @@ class Engine:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""
         while self._in_flight.used_rows and self._clock.now_ns() < until_ns:
             work = self._publish(self._score())
-            self._group.commit(self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            self._group.commit(now_ns)
+            self._pulse(now_ns)
             if not work:
                 self._wake.wait(min(self._wait_ms(), 10))
         self._group.commit_finished()

@@ -23,6 +23,7 @@ from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord, headers_of
 from pipeline.wire.decision import DecisionEncoder
 
+OnEncoded = Callable[[Rows, NDArray[Any], int, int], None]
 log = logging.getLogger(__name__)
 DEAD_LETTER_BIT = 1 << 40
 """Set in the opaque of a dead letter, so that its failure is told from a decision's."""
@@ -45,6 +46,8 @@ class Publisher(Protocol):
 
     on_bury: Callable[[int], None]
     """Called with the slot of a decision that can never be delivered, before its outcome is that of a dead letter."""
+    on_encoded: OnEncoded
+    """Called with the rows, a batch's messages, and the time as monotonic ns and wall ms; whole until it returns."""
 
     @property
     def delivery_time(self) -> DeliveryTime:
@@ -107,6 +110,7 @@ class Outlet:
         self._unsent_dead: deque[tuple[DeadRecord, int]] = deque()
         self.delivery_time = delivery_time
         self.on_bury: Callable[[int], None] = lambda slot: None
+        self.on_encoded: OnEncoded = lambda rows, messages, now_ns, now_ms: None
         self.buried = 0
 
     def counts(self) -> dict[str, int]:
@@ -130,6 +134,7 @@ class Outlet:
             delivery_ns=self.delivery_time.learned.promised_ns,
             partitions=self._topics.decisions_partitions,
         )
+        self.on_encoded(self._rows, messages, now.mono_ns, now.wall_ms)
         self._send(messages)
 
     def _send(self, messages: NDArray[Any]) -> None:

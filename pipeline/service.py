@@ -3,15 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from pipeline.assembly import Assembly, Sink
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
+from pipeline.console import Console
 from pipeline.row_layout import features_of
-from pipeline.telemetry.board import Board
-from pipeline.telemetry.http_server import HttpServer
 from pipeline.telemetry.on_call import OnCall
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
@@ -33,37 +31,44 @@ def run_pipeline(
     stop: threading.Event,
     on_meter: Sink | None = None,
     on_ready: Callable[[], None] | None = None,
+    on_serving: Callable[[str], None] | None = None,
 ) -> Summary:
     """Run until `stop` is set (a replay: until all is decided), then drain within `drain_ms_max`.
 
     `on_meter` is called with each metrics record and the totals so far, in this thread; `on_ready` once, when
-    models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
-    meant for the operator.
+    models are warm and the group is being joined; `on_serving` before that, with the address of the live page where
+    there is one. Raises HeadraceError, KafkaError or ValueError with a text meant for the operator.
     """
-    board, on_call = Board(), OnCall(config.pipeline.budget_ms, config.engine.rows_max)
-    sinks = [board.tell, on_call.tell, *([] if on_meter is None else [on_meter])]
-    with _server_of(config):
-        return _run(config, stop, sinks, on_ready)
-
-
-def _server_of(config: PipelineConfig) -> AbstractContextManager[object]:
-    """What answers over HTTP from the first moment on, before models are warm."""
-    return HttpServer(config.http, []) if config.http.enabled else nullcontext()
+    clock = SystemClock()
+    console = Console(config, clock)
+    on_call = OnCall(config.pipeline.budget_ms, config.engine.rows_max)
+    sinks = [console.sink, on_call.tell, *([] if on_meter is None else [on_meter])]
+    with console.server() as server:
+        if on_serving is not None and server is not None and server.url:
+            on_serving(server.url)
+        return _run(config, stop, sinks, on_ready, clock, console)
 
 
 def _run(
-    config: PipelineConfig, stop: threading.Event, sinks: Sequence[Sink], on_ready: Callable[[], None] | None
+    config: PipelineConfig,
+    stop: threading.Event,
+    sinks: Sequence[Sink],
+    on_ready: Callable[[], None] | None,
+    clock: SystemClock,
+    console: Console,
 ) -> Summary:
     features = features_of(config)
     tiers = open_tiers(config, features.names)
-    clock = SystemClock()
-    assembly = Assembly(config, tiers, features, sinks, clock)
+    console.knows(tiers)
+    assembly = Assembly(config, tiers, features, sinks, clock, console.health)
+    console.watch(assembly)
     try:
         log.info("models are warm, group %s is being joined", config.kafka.common["group.id"])
         assembly.start()
         if on_ready is not None:
             on_ready()
         assembly.engine.run(lambda: stop.is_set() or assembly.finished())
+        assembly.pulse.drain(clock.now_ns())
         return _drained(assembly, clock)
     finally:
         assembly.close()

@@ -17,7 +17,7 @@ from pipeline.intake import Rejected
 from pipeline.kafka.librdkafka import ERR_FATAL, ERR_PURGE_QUEUE, ERR_STATE, OF_THE_RECORD, error_text
 from pipeline.kafka.producer import ANY_PARTITION
 from pipeline.kafka.transactions import TransactionalProducer
-from pipeline.outlet import DEAD_LETTER_BIT, OutletTopics, slot_of
+from pipeline.outlet import DEAD_LETTER_BIT, OnEncoded, OutletTopics, slot_of
 from pipeline.plain_letters import PlainLetters
 from pipeline.refusals import NEVER_TAKEN, REFUSALS, guilty
 from pipeline.rows import Outcome, Rows
@@ -68,6 +68,7 @@ class TransactionalOutlet:
         self._pool: list[EncodedMemory] = []
         self.delivery_time = delivery_time
         self.on_bury: Callable[[int], None] = lambda slot: None
+        self.on_encoded: OnEncoded = lambda rows, messages, now_ns, now_ms: None
         self.buried = 0
 
     def _decided(self, chunk: Chunk) -> bool:
@@ -140,6 +141,7 @@ class TransactionalOutlet:
             partitions=self._topics.decisions_partitions,
             memory=memory,
         )
+        self.on_encoded(self._rows, messages, now.mono_ns, now.wall_ms)
         return Parcel(chunks, messages, [(self._dead.pop(slot), slot) for slot in slots[dead].tolist()], memory)
 
     def _send(self, parcel: Parcel) -> None:

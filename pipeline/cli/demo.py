@@ -62,7 +62,9 @@ def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
             terminal.show(record, totals)
             ending.look(sum(totals.outcomes.get(name, 0) for name in DECIDED), record.to_ms)
 
-        summary = run_pipeline(loaded.config, stop=stop, on_meter=show, on_ready=simulator.start)
+        summary = run_pipeline(
+            loaded.config, stop=stop, on_meter=show, on_ready=simulator.start, on_serving=_tell_page
+        )
     totals = summary.totals
     terminal.summary(totals, totals.counts.get("read", 0))
     decided = sum(totals.outcomes.get(name, 0) for name in DECIDED)
@@ -72,6 +74,10 @@ def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
         click.echo(f"headrace: the simulator failed, see above (exit code {simulator.code})", err=True)
         return ExitCode.FAILED
     return ExitCode.OK if summary.drained and simulated == decided else ExitCode.FAILED
+
+
+def _tell_page(url: str) -> None:
+    click.echo(f"live page: {url}", err=True)
 
 
 class Ending:
