@@ -123,7 +123,7 @@ def test_decisions_stand_still_while_one_is_read(page: Served, opened: Open) -> 
     shown = opened(page.server.url)
     rows = shown.page.locator("#decision-rows tr[data-number]")
     shown.wait("() => document.querySelectorAll('#decision-rows tr[data-number]').length === 2")
-    assert "deadline passed" in rows.nth(0).inner_text()
+    assert "no tier could be in time" in rows.nth(0).inner_text()
     shown.page.locator("#filter button", has_text="scored").click()
     assert rows.count() == 1
     rows.nth(0).locator("button").press("Enter")
