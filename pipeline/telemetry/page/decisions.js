@@ -125,7 +125,7 @@ function reasonsOf(value) {
   if (value.class) given.unshift(value.class);
   if (value.outcome === "expired") given.unshift("no tier could be in time");
   else if (value.outcome === "degraded") given.unshift(`${value.tier} in time, better tiers not`);
-  if (value.deadline_met === false && value.outcome !== "expired") given.push("after its deadline");
+  if (value.deadline_met === false && value.outcome !== "expired") given.push("not expected in time");
   return given.join(", ") || "–";
 }
 
