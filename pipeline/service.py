@@ -3,18 +3,13 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from pipeline.assembly import Assembly, Sink
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
+from pipeline.console import Console
 from pipeline.row_layout import features_of
-from pipeline.telemetry.board import Board
-from pipeline.telemetry.http_server import HttpServer
-from pipeline.telemetry.latest import LatestDecisions
-from pipeline.telemetry.page_routes import page_routes
-from pipeline.telemetry.slo_source import SloSource
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -41,47 +36,37 @@ def run_pipeline(
 
     `on_meter` is called with each metrics record and the totals so far, in this thread; `on_ready` once, when
     models are warm and the group is being joined; `on_serving` before that, with the address of the live page where
-    there is one. Raises HeadraceError, KafkaError or ValueError with a text
-    meant for the operator.
+    there is one. Raises HeadraceError, KafkaError or ValueError with a text meant for the operator.
     """
-    board, latest = Board(), LatestDecisions()
-    sinks = [board.tell] if on_meter is None else [board.tell, on_meter]
-    with _server_of(config, board, latest) as server:
+    clock = SystemClock()
+    console = Console(config, clock)
+    sinks = [console.sink] if on_meter is None else [console.sink, on_meter]
+    with console.server() as server:
         if on_serving is not None and server is not None and server.url:
             on_serving(server.url)
-        return _run(config, stop, sinks, latest, on_ready)
-
-
-def _server_of(
-    config: PipelineConfig, board: Board, latest: LatestDecisions
-) -> AbstractContextManager[HttpServer | None]:
-    """What answers over HTTP from the first moment on, before models are warm."""
-    http = config.http
-    if not http.enabled:
-        return nullcontext()
-    slo = SloSource(http.slo_url, http.slo_token) if http.slo_url else None
-    return HttpServer(http, [*page_routes(board, config, latest, slo)])
+        return _run(config, stop, sinks, on_ready, clock, console)
 
 
 def _run(
     config: PipelineConfig,
     stop: threading.Event,
     sinks: Sequence[Sink],
-    latest: LatestDecisions,
     on_ready: Callable[[], None] | None,
+    clock: SystemClock,
+    console: Console,
 ) -> Summary:
     features = features_of(config)
     tiers = open_tiers(config, features.names)
-    clock = SystemClock()
-    assembly = Assembly(config, tiers, features, sinks, clock)
-    if config.http.enabled:
-        assembly.outlet.on_encoded = latest.take
+    console.knows(tiers)
+    assembly = Assembly(config, tiers, features, sinks, clock, console.health)
+    console.watch(assembly)
     try:
         log.info("models are warm, group %s is being joined", config.kafka.common["group.id"])
         assembly.start()
         if on_ready is not None:
             on_ready()
         assembly.engine.run(lambda: stop.is_set() or assembly.finished())
+        assembly.pulse.drain(clock.now_ns())
         until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
         drained = assembly.engine.drain(until_ns)
         return Summary(drained, assembly.meter.finish(clock.instant()))
