@@ -80,7 +80,7 @@ def _drained(assembly: Assembly, clock: SystemClock) -> Summary:
     log.info("told to stop: %d rows in flight are finished, %d ms at most", assembly.in_flight.used_rows, limit_ms)
     drained = assembly.engine.drain(began_ns + limit_ms * NS_PER_MS)
     took_ms = (clock.now_ns() - began_ns) // NS_PER_MS
-    summary = Summary(drained, assembly.meter.finish(clock.instant()))
+    summary = Summary(drained, assembly.meter.finish(clock.instant(), ended=True))
     if drained:
         log.info(
             "drained in %d ms: every outcome is delivered, every offset committed", took_ms, extra=_ended(summary)

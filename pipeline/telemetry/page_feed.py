@@ -134,7 +134,7 @@ class Feed:
         head = {
             "now_ms": time.time_ns() // 1_000_000,
             "started_ms": self.started_ms,
-            "silent_s": round(time.monotonic() - self._told_mono_s, 1),
+            "silent_s": round(time.monotonic() - self._told_mono_s, 3),
             "instance": self._instance,
             "number": self.number,
             "decisions_number": self._latest.number,

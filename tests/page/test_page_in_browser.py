@@ -17,14 +17,14 @@ pytestmark = pytest.mark.slow
 Open = Callable[..., Opened]
 HALF_AN_HOUR = 1800
 """Records that a process tells in 30 minutes."""
-HEAP_GROWTH_BYTES_MAX = 1 << 20
+HEAP_GROWTH_BYTES_MAX = 3 << 20
 PROCESS_GROWTH_BYTES_MAX = 8 << 20
 REACHED = "number => document.body.dataset.number == number"
 
 
 @pytest.fixture
 def page() -> Iterator[Served]:
-    with served(every_s=0.02) as found:
+    with served(every_s=0.004) as found:
         found.teller = Teller(found.teller.board, began_ms=int(time.time() * 1000) - 900_000)
         yield found
 
@@ -80,7 +80,7 @@ def test_a_loop_that_stands_still_is_told_from_a_process_that_is_gone(page: Serv
     page.teller.tell(5)
     shown = opened(page.server.url)
     shown.wait("() => document.getElementById('status-text').textContent.startsWith('loop silent for')")
-    assert shown.page.evaluate("document.body.dataset.state") == "stale"
+    shown.wait("() => document.body.dataset.state === 'stale'")
     page.teller.tell()
     shown.wait("() => document.getElementById('status-text').textContent === 'live'")
     page.server.close()
@@ -123,7 +123,7 @@ def test_decisions_stand_still_while_one_is_read(page: Served, opened: Open) -> 
     shown = opened(page.server.url)
     rows = shown.page.locator("#decision-rows tr[data-number]")
     shown.wait("() => document.querySelectorAll('#decision-rows tr[data-number]').length === 2")
-    assert "deadline passed" in rows.nth(0).inner_text()
+    assert "no tier could be in time" in rows.nth(0).inner_text()
     shown.page.locator("#filter button", has_text="scored").click()
     assert rows.count() == 1
     rows.nth(0).locator("button").press("Enter")
@@ -167,7 +167,8 @@ def test_half_an_hour_grows_neither_the_browser_nor_the_process(page: Served, op
         shown.wait(REACHED, page.teller.number)
 
     def used() -> tuple[int, int, int]:
-        devtools.send("HeapProfiler.collectGarbage")
+        for _ in range(2):
+            devtools.send("HeapProfiler.collectGarbage")
         nodes = shown.page.evaluate("document.getElementsByTagName('*').length")
         return devtools.send("Runtime.getHeapUsage")["usedSize"], nodes, resident_bytes()
 

@@ -123,9 +123,9 @@ function fillRow(row, { number, at_ms: atMs, value }, open) {
 function reasonsOf(value) {
   const given = (value.reasons ?? []).map(([name, number]) => `${name.replaceAll("_", " ")} ${Number(number.toPrecision(3))}`);
   if (value.class) given.unshift(value.class);
-  if (value.outcome === "expired") given.unshift("deadline passed");
+  if (value.outcome === "expired") given.unshift("no tier could be in time");
   else if (value.outcome === "degraded") given.unshift(`${value.tier} in time, better tiers not`);
-  if (value.deadline_met === false && value.outcome !== "expired") given.push("after its deadline");
+  if (value.deadline_met === false && value.outcome !== "expired") given.push("not expected in time");
   return given.join(", ") || "–";
 }
 

@@ -82,7 +82,7 @@ function drawLatency(points, point) {
 function drawHeat(points, point) {
   const edges = store.facts.edges_us[store.which];
   plots.heat.draw(points, store.which, edges, budget());
-  text($("heat-legend"), `1 to ${count(plots.heat.most)} events in a cell; columns are seconds, rows grow by a quarter of a doubling`);
+  text($("heat-legend"), `1 to ${count(plots.heat.most)} events in a cell, darker where there are more; a column is a second`);
   text($("heat-readout"), point ? heatReadout(point, edges) : "");
 }
 

@@ -1,5 +1,5 @@
 // The line to the process: the whole state once, then a message a second; it comes back by itself.
-const RETRY_MS = [500, 1000, 2000, 4000];
+const RETRY_MS = [500, 1000, 2500]; // where streams are refused, asking every 2.5 s is what is left
 
 export class Line {
   /** `on.state` gets the whole state, `on.news` each message and says whether it joins on; `on.ended` an orderly end. */
@@ -19,7 +19,7 @@ export class Line {
       this.refused = answer.ok ? null : `${answer.status}: ${(await answer.text()).trim()}`;
       if (!answer.ok) return this.again();
       const state = await answer.json();
-      this.heard();
+      this.heardMs = performance.now();
       this.startedMs = state.started_ms;
       this.known = `${state.number}.${state.decisions_number}`;
       this.on.state(state);
@@ -28,11 +28,6 @@ export class Line {
       this.again();
     }
     return undefined;
-  }
-
-  heard() {
-    this.heardMs = performance.now();
-    this.tries = 0;
   }
 
   listen() {
@@ -44,7 +39,8 @@ export class Line {
 
   take(event) {
     const news = JSON.parse(event.data);
-    this.heard();
+    this.heardMs = performance.now();
+    this.tries = 0;
     this.known = event.lastEventId;
     if (news.started_ms !== this.startedMs || !this.on.news(news)) this.again();
   }
