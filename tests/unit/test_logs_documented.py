@@ -16,11 +16,11 @@ def said() -> Iterator[tuple[str, str, str]]:
     for path in sorted(ROOT.joinpath("pipeline").rglob("*.py")):
         logger = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for function in ast.walk(ast.parse(path.read_text())):
-            if isinstance(function, ast.FunctionDef):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield from ((level, logger, text) for level, text in _of_function(function))
 
 
-def _of_function(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
+def _of_function(function: ast.AST) -> Iterator[tuple[str, str]]:
     texts: dict[str, str] = {}
     for node in ast.walk(function):
         match node:
