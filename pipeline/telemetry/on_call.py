@@ -4,6 +4,7 @@ import logging
 
 from pipeline.clock import NS_PER_MS
 from pipeline.telemetry.histogram import Histogram
+from pipeline.telemetry.meter import UNDELIVERABLE
 from pipeline.telemetry.spell import Spell
 from pipeline.wire.metrics import MetricsRecord
 
@@ -18,7 +19,7 @@ class OnCall:
     def __init__(self, budget_ms: int, rows_max: int) -> None:
         self._budget_ms = budget_ms
         self._rows_max = rows_max
-        self._degraded, self._expired, self._held = Spell(), Spell(), Spell()
+        self._degraded, self._expired, self._held, self._buried = Spell(), Spell(), Spell(), Spell()
 
     def tell(self, record: MetricsRecord, _totals: MetricsRecord) -> None:
         """Look at one record; call with each."""
@@ -33,6 +34,7 @@ class OnCall:
             if not count and (told := spell.over(now_ns)) is not None:
                 log.info("events are %s no more: %d events in %.0f s", name, told.count, told.lasted_s)
         self._pressure(record, now_ns)
+        self._burials(record.dead_letter_codes.get(UNDELIVERABLE, 0), now_ns)
 
     def _pressure(self, record: MetricsRecord, now_ns: int) -> None:
         in_flight = record.levels.get("rows_in_flight", 0)
@@ -44,6 +46,12 @@ class OnCall:
                 log.warning(text, since, in_flight, self._rows_max, _lag(record), extra=self._figures(record))
         elif (told := self._held.over(now_ns)) is not None:
             log.info("no back-pressure any more, after %.0f s; reading stopped %d times", told.lasted_s, told.count)
+
+    def _burials(self, count: int, now_ns: int) -> None:
+        if count and (told := self._buried.happened(now_ns, count)) is not None:
+            log.error("decisions can never be delivered: %d became dead letters in %.0f s", told.count, told.lasted_s)
+        if not count:
+            self._buried.over(now_ns)
 
     def _why(self, record: MetricsRecord) -> str:
         tiers = ", ".join(f"{name} {count}" for name, count in record.tiers.items() if count) or "none"

@@ -51,7 +51,7 @@ def test_partitions_are_named_by_topic_neighbours_drawn_together() -> None:
     assert listed([]) == "nothing"
 
 
-def metrics(at_s: float, *, held: int = 0, in_flight: int = 0, **outcomes: int) -> MetricsRecord:
+def metrics(at_s: float, *, held: int = 0, in_flight: int = 0, buried: int = 0, **outcomes: int) -> MetricsRecord:
     to_ms = round(at_s * 1000)
     return MetricsRecord(
         pipeline="fraud",
@@ -61,7 +61,7 @@ def metrics(at_s: float, *, held: int = 0, in_flight: int = 0, **outcomes: int) 
         outcomes=outcomes,
         delivered=0,
         dead_letters=0,
-        dead_letter_codes={},
+        dead_letter_codes={"undeliverable": buried} if buried else {},
         deadline_misses=0,
         late=0,
         lag={"transactions/0": 40, "transactions/1": 2},
@@ -107,3 +107,9 @@ def test_back_pressure_lasts_while_there_is_no_room_although_reading_stopped_onc
     )
     assert began == "back-pressure: reading waits for room, 1000 of 1000 rows are in flight, lag 42"
     assert ended == "no back-pressure any more, after 38 s; reading stopped 1 times"
+
+
+def test_decisions_that_can_never_be_delivered_are_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    told = lines_of([metrics(1, buried=2), metrics(2, buried=1), *(metrics(at) for at in range(3, 30))], caplog)
+    assert told == ["decisions can never be delivered: 2 became dead letters in 0 s"]
+    assert caplog.records[0].levelno == logging.ERROR
