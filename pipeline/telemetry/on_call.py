@@ -30,7 +30,7 @@ class OnCall:
             if count and (told := spell.happened(now_ns, count)) is not None:
                 since = f", {told.count} events in {told.lasted_s:.0f} s" if told.lasted_s else ""
                 text = "events are %s%s: %d of the last %d, %s"
-                log.warning(text, name, since, count, asked, self._why(record), extra=self._figures(record))
+                log.warning(text, name, since, count, asked, self._why(name, record), extra=self._figures(record))
             if not count and (told := spell.over(now_ns)) is not None:
                 log.info("events are %s no more: %d events in %.0f s", name, told.count, told.lasted_s)
         self._pressure(record, now_ns)
@@ -53,12 +53,13 @@ class OnCall:
         if not count:
             self._buried.over(now_ns)
 
-    def _why(self, record: MetricsRecord) -> str:
+    def _why(self, name: str, record: MetricsRecord) -> str:
         tiers = ", ".join(f"{name} {count}" for name, count in record.tiers.items() if count) or "none"
         figures = self._figures(record)
+        reason = "no tier could" if name == "expired" else "the best tier could not"
         return (
-            f"since the tiers before could not answer in time (answered by {tiers}); {figures['rows_pending']} rows "
-            f"wait, lag {figures['lag']}, p99 in the queue {figures['queue_p99_ms']} ms, of a run "
+            f"since {reason} answer in time (answered by {tiers}); {figures['rows_pending']} rows wait, "
+            f"lag {figures['lag']}, p99 in the queue {figures['queue_p99_ms']} ms, of a run "
             f"{figures['score_p99_ms']} ms, of the age {figures['age_p99_ms']} ms; the budget is {self._budget_ms} ms"
         )
 

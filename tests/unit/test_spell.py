@@ -87,7 +87,7 @@ def test_an_overload_is_two_lines_however_many_batches_it_has(caplog: pytest.Log
     calm = [metrics(at, scored=100) for at in range(5)]
     hard = [metrics(at, scored=60, degraded=40) for at in range(5, 35)]
     began, ended = lines_of([*calm, *hard, *(metrics(at, scored=100) for at in range(35, 60))], caplog)
-    assert began.startswith("events are degraded: 40 of the last 100, since the tiers before could not answer")
+    assert began.startswith("events are degraded: 40 of the last 100, since the best tier could not answer in time")
     assert "answered by primary 60, lite 40" in began
     assert "7 rows wait, lag 42" in began
     assert ended == "events are degraded no more: 1200 events in 29 s"
@@ -96,6 +96,7 @@ def test_an_overload_is_two_lines_however_many_batches_it_has(caplog: pytest.Log
 def test_expired_events_are_told_apart_from_degraded_ones(caplog: pytest.LogCaptureFixture) -> None:
     told = lines_of([metrics(1, expired=3), metrics(2, degraded=1, expired=1)], caplog)
     assert [line.split(":")[0] for line in told] == ["events are expired", "events are degraded"]
+    assert ["no tier could answer in time" in line for line in told] == [True, False]
 
 
 def test_back_pressure_lasts_while_there_is_no_room_although_reading_stopped_once(
