@@ -14,6 +14,7 @@ from pipeline.cli.options import bootstrap_option, config_options, load_config
 from pipeline.cli.stopping import stop_on_signals
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.load import Loaded
+from pipeline.instance import instance_name
 from pipeline.telemetry import logs
 
 WORKER_END_S_MAX = 60.0
@@ -37,10 +38,7 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
 
 def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     """Run in this process; 0 when all that was read is delivered and committed."""
-    from pipeline.assembly import instance_name
     from pipeline.cli.checks import check_checkpoints, check_cluster, check_features, check_traces
-    from pipeline.service import run_pipeline
-    from pipeline.telemetry.terminal import Terminal
 
     config = loaded.config
     logs.lines_come_from(config.pipeline.name, instance_name())
@@ -48,6 +46,10 @@ def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     check_checkpoints(config)
     check_traces(config)
     check_cluster(config)
+    # Only now: what takes longest to load is of no use where one of these refuses.
+    from pipeline.service import run_pipeline
+    from pipeline.telemetry.terminal import Terminal
+
     if view:
         with Terminal(config.pipeline.budget_ms) as terminal:
             summary = run_pipeline(config, stop=stop, on_meter=terminal.show)
