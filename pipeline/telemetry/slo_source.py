@@ -32,7 +32,7 @@ def slos_of(answer: object, pipeline: str) -> list[dict[str, Any]]:
     """
     if not isinstance(answer, Mapping) or not isinstance(answer.get("slos"), list):
         raise ValueError("expected an object with a list `slos`")
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for slo in _of_pipeline(answer["slos"], pipeline):
         name = str(slo.get("name", slo.get("slo", "?")))
         burns = slo.get("burns", slo.get("burn"))

@@ -42,14 +42,10 @@ ANSWER = {
         {"slo": "parts in time", "pipeline": "vision", "severity": "page", "state": "firing", "summary": "elsewhere"},
     ],
 }
+FIELDS = ["slos", "name", "burns", "alerts", "objective", "state", "pipeline"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["slos", "name", "burns", "alerts", "objective", "state", "pipeline"]), inner, max_size=4
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
     max_leaves=12,
 )
 
