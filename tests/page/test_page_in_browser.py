@@ -21,7 +21,7 @@ RECORDS_A_MESSAGE = 6
 """Together an hour and a half, one record a second."""
 FEATURES = {f"feature_{number}": number / 7 for number in range(100)}
 HEAP_GROWTH_BYTES_MAX = 1 << 20
-"""What is kept of 900 points or 24 decisions of a kind, and the engine's own ups and downs, is less; all of them more."""
+"""Less than all points or all decisions would take, more than the engine's own ups and downs."""
 PROCESS_GROWTH_BYTES_MAX = 8 << 20
 REACHED = "number => document.body.dataset.number == number"
 
