@@ -16,6 +16,7 @@ from pipeline.delivery_time import DeliveryTime
 from pipeline.errors import RefusedError, UndeliverableError
 from pipeline.in_flight import InFlight
 from pipeline.intake import Rejected
+from pipeline.kafka.headed import RowHeaders
 from pipeline.kafka.librdkafka import OF_THE_RECORD, error_text
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.rows import Outcome, Rows
@@ -36,6 +37,8 @@ class OutletTopics:
     decisions: str
     decisions_partitions: int
     dead_letters: str
+    headers: RowHeaders | None = None
+    """Those that decisions are given."""
 
 
 class Publisher(Protocol):
@@ -135,7 +138,7 @@ class Outlet:
         self._send(messages)
 
     def _send(self, messages: NDArray[Any]) -> None:
-        errors = self._producer.produce_batch(self._topics.decisions, messages)
+        errors = self._producer.produce_batch(self._topics.decisions, messages, self._topics.headers)
         if errors is None:
             return
         full = errors == self._producer.QUEUE_FULL

@@ -10,6 +10,7 @@ from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.console import Console
 from pipeline.row_layout import features_of
+from pipeline.telemetry.on_call import OnCall
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -40,7 +41,8 @@ def run_pipeline(
     """
     clock = SystemClock()
     console = Console(config, clock)
-    sinks = [console.sink] if on_meter is None else [console.sink, on_meter]
+    on_call = OnCall(config.pipeline.budget_ms, config.engine.rows_max)
+    sinks = [console.sink, on_call.tell, *([] if on_meter is None else [on_meter])]
     with console.server() as server:
         if on_serving is not None and server is not None and server.url:
             on_serving(server.url)
@@ -67,8 +69,28 @@ def _run(
             on_ready()
         assembly.engine.run(lambda: stop.is_set() or assembly.finished())
         assembly.pulse.drain(clock.now_ns())
-        until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
-        drained = assembly.engine.drain(until_ns)
-        return Summary(drained, assembly.meter.finish(clock.instant()))
+        return _drained(assembly, clock)
     finally:
         assembly.close()
+
+
+def _drained(assembly: Assembly, clock: SystemClock) -> Summary:
+    """Finish what is in flight, and say how that ended."""
+    limit_ms, began_ns = assembly.config.engine.drain_ms_max, clock.now_ns()
+    log.info("told to stop: %d rows in flight are finished, %d ms at most", assembly.in_flight.used_rows, limit_ms)
+    drained = assembly.engine.drain(began_ns + limit_ms * NS_PER_MS)
+    took_ms = (clock.now_ns() - began_ns) // NS_PER_MS
+    summary = Summary(drained, assembly.meter.finish(clock.instant(), ended=True))
+    if drained:
+        log.info(
+            "drained in %d ms: every outcome is delivered, every offset committed", took_ms, extra=_ended(summary)
+        )
+    else:
+        left = assembly.in_flight.used_rows
+        text = "not drained in %d ms: %d rows are left to the next start, which decides them again"
+        log.warning(text, took_ms, left, extra=_ended(summary))
+    return summary
+
+
+def _ended(summary: Summary) -> dict[str, object]:
+    return {"outcomes": summary.totals.outcomes, "read": summary.totals.counts.get("read", 0)}

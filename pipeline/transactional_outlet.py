@@ -1,6 +1,5 @@
 """Publish in transactions: outcomes go with the offsets below which they are all there is."""
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +25,6 @@ from pipeline.transactions import Ended, Parcel, Transactions
 from pipeline.wire.dead_letter import DeadRecord, headers_of
 from pipeline.wire.decision import DecisionEncoder, EncodedMemory
 
-log = logging.getLogger(__name__)
 POOL_BYTES_MAX = 64 << 20
 NOT_IN_A_TRANSACTION = frozenset({ERR_STATE, ERR_FATAL, ERR_PURGE_QUEUE})
 """What the producer says of any message once its transaction cannot be committed."""
@@ -168,7 +166,7 @@ class TransactionalOutlet:
 
     def _offer(self, parcel: Parcel, messages: NDArray[Any]) -> NDArray[Any] | None:
         """Produce decisions; returns those that found no room. What can never be taken becomes a dead letter."""
-        errors = self._producer.produce_batch(self._topics.decisions, messages)
+        errors = self._producer.produce_batch(self._topics.decisions, messages, self._topics.headers)
         if errors is None:
             return None
         full = errors == self._producer.QUEUE_FULL
@@ -231,7 +229,6 @@ class TransactionalOutlet:
         else:
             if ended.code in NEVER_TAKEN:
                 raise RefusedError(self._topics.decisions, ended.error)
-            log.warning("a transaction was aborted, its outcomes are published again: %s", ended.error)
             self._aborted(ended)
 
     def _committed(self, ended: Ended, now: Instant) -> None:

@@ -13,6 +13,8 @@ from models.train.onnx_trees import IR_VERSION, OPSET
 
 INPUT, OUTPUT = "image", "probabilities"
 STEM, SOFTMAX = "convolution_0", "softmax"
+HEAD = ("mean", "most", "pooled", "dense", SOFTMAX)
+"""What comes behind the last convolution."""
 Floats = NDArray[np.float32]
 
 
@@ -33,7 +35,7 @@ class Folded:
     weights: tuple[Floats, ...]
     biases: tuple[Floats, ...]
     dense: Floats
-    """float32[channels, classes]"""
+    """float32[2 * channels, classes], for the means of all channels, then for the most of each."""
     dense_bias: Floats
 
 
@@ -66,7 +68,9 @@ def network_to_onnx(folded: Folded, image: ImageInput, temperature: float = 1.0)
     tensors.append(numpy_helper.from_array((folded.dense_bias / temperature).astype(np.float32), "dense_biases"))
     nodes += [
         helper.make_node("GlobalAveragePool", [values], ["mean"], name="mean"),
-        helper.make_node("Flatten", ["mean"], ["flat"], name="flat"),
+        helper.make_node("GlobalMaxPool", [values], ["most"], name="most"),
+        helper.make_node("Concat", ["mean", "most"], ["pooled"], name="pooled", axis=1),
+        helper.make_node("Flatten", ["pooled"], ["flat"], name="flat"),
         helper.make_node("Gemm", ["flat", "dense_weights", "dense_biases"], ["logits"], name="dense"),
         helper.make_node("Softmax", ["logits"], [OUTPUT], name=SOFTMAX, axis=1),
     ]

@@ -9,6 +9,7 @@ from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.simulator import SimulatorProcess
 from pipeline.cli.stopping import stop_on_signals
 from pipeline.config.load import Loaded, load
+from pipeline.telemetry import logs
 
 GIVE_UP_MS = 30_000
 """How long after the simulator's end an outcome may be missing before the demo says so."""
@@ -43,10 +44,12 @@ def demo(name: str, rate: int | None, seconds: int | None, partitions: int, seed
 
 
 def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
+    from pipeline.assembly import instance_name
     from pipeline.service import run_pipeline
     from pipeline.telemetry.terminal import DECIDED, Terminal
     from pipeline.wire.metrics import MetricsRecord
 
+    logs.lines_come_from(loaded.config.pipeline.name, instance_name())
     asked, stop = stop_on_signals(), threading.Event()
     ending = Ending(simulator, asked, stop)
     terminal = Terminal(loaded.config.pipeline.budget_ms)
