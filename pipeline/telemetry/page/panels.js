@@ -1,6 +1,6 @@
 // The panels beside the charts: what was given up, batches, lag, dead letters, levels.
 import { $, bars, element, pairs, rows, text } from "./dom.js";
-import { bytes, count, duration, percent, plural, rate } from "./format.js";
+import { bytes, count, duration, ms, percent, plural, rate } from "./format.js";
 import { sum, sums, tallies } from "./store.js";
 import { EITHER, LEVELS } from "./words.js";
 
@@ -116,12 +116,14 @@ export function showCodes(store, points) {
 function written(name, value) {
   if (EITHER.has(name)) return value ? "yes" : "no";
   if (name.endsWith("_s")) return duration(value);
+  if (name.endsWith("_ms") && value >= 10_000) return duration(value / 1000);
+  if (name.endsWith("_us")) return `${ms(value)} ms`;
   const number = Number.isInteger(value) || Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(3)));
   if (name.endsWith("_ms")) return `${number} ms`;
   return name.endsWith("_bytes") || name.endsWith("_bytes_max") ? bytes(value) : number;
 }
 
-const spoken = (name) => name.replaceAll("_", " ").replace("/", ", ");
+const spoken = (name) => name.replace(/_(us|ms|s|bytes)(?=\/|$)/, "").replaceAll("_", " ").replaceAll("/", ", ");
 
 export function showLevels(store) {
   const totals = store.head.summary?.totals;
