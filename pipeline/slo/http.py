@@ -66,7 +66,7 @@ class SloHttp:
         return web.Response(text="stalled\n" if stalled else "ok\n", status=503 if stalled else 200)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        ready = self._duty.state != "restoring"
+        ready = self._duty.state in ("on duty", "standing by")
         return web.Response(text=f"{self._duty.state}\n", status=200 if ready else 503)
 
     async def _slo(self, request: web.Request) -> web.Response:
