@@ -63,9 +63,9 @@ class WindowCounts:
         """What is held, oldest first: (begin of the step in ms, good, bad); giving each to `add` makes the same."""
         if self._newest is None:
             return []
-        held = range(self._newest - self._slots + 1, self._newest + 1)
-        rows = ((step, *map(int, self._counts[step % self._slots])) for step in held)
-        return [(step * self.step_ms, good, bad) for step, good, bad in rows if good or bad]
+        held = np.arange(self._newest - self._slots + 1, self._newest + 1)
+        rows = np.column_stack((held * self.step_ms, self._counts[held % self._slots]))
+        return [(begin_ms, good, bad) for begin_ms, good, bad in rows[rows[:, 1:].any(axis=1)].tolist()]
 
     def _advance(self, step: int) -> None:
         if self._newest is None:
