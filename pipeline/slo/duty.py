@@ -122,18 +122,21 @@ class Duty:
         await self._keep(at_ms)
 
     async def _keep(self, at_ms: int) -> None:
-        self._number += 1
-        alerts, counted = list(self.unwritten.waiting), self._counted
-        unsent = list(self._notifier.changes.waiting)
-        snapshot = snapshot_of(self.watch, self._number, at_ms, self.offsets, alerts, unsent)
-        self._counted = []
-        written = await asyncio.to_thread(self._keeper.write, snapshot, alerts)
-        if not written:
-            self._counted = counted + self._counted
-            return
-        for alert in alerts:
+        """Alerts first, then what is known: a process that is killed between may say an alert again, none is lost."""
+        alerts = list(self.unwritten.waiting)
+        written = not alerts or await asyncio.to_thread(self._keeper.write, alerts)
+        for alert in alerts if written else ():
             self.unwritten.sent(alert)
-        _call_all(counted)
+        if self.state != "on duty":
+            return
+        self._number += 1
+        owed = list(self.unwritten.waiting), list(self._notifier.changes.waiting)
+        snapshot = snapshot_of(self.watch, self._number, at_ms, self.offsets, *owed)
+        counted, self._counted = self._counted, []
+        if await asyncio.to_thread(self._keeper.keep, snapshot):
+            _call_all(counted)
+        else:
+            self._counted = counted + self._counted
 
 
 def _call_all(calls: Sequence[Callable[[], None]]) -> None:

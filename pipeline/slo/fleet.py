@@ -50,7 +50,7 @@ class RecentAges:
         """Count the ages of a record."""
         step = at_ms // _STEP_MS
         if step not in self._steps:
-            newest = max(step, *self._steps, step)
+            newest = max([step, *self._steps])
             self._steps = {n: held for n, held in self._steps.items() if n > newest - _STEPS}
             if step <= newest - _STEPS:
                 return

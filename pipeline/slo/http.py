@@ -28,8 +28,8 @@ class SloHttp:
         self._registry = registry_of(duty, notifier)
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> int:
-        """Listen; returns the port. Raises ConfigError when it is taken."""
+    def application(self) -> web.Application:
+        """The paths."""
         application = web.Application()
         application.add_routes(
             [
@@ -39,7 +39,11 @@ class SloHttp:
                 web.get("/api/slo", self._slo),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None)
+        return application
+
+    async def start(self) -> int:
+        """Listen; returns the port. Raises ConfigError when it is taken."""
+        self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
         http = self._config.http
         site = web.TCPSite(self._runner, http.host, http.port)
