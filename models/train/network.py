@@ -2,8 +2,8 @@
 
 A chain of convolution, batch norm and ReLU, the mean and the most over what is left of the picture, one dense layer:
 nothing but what quantises well and what ONNX Runtime has its best kernels for. The mean tells what the metal is like,
-the most what is there in one place: a small streak is lost in a mean. The first layer's kernels sum to zero and see no
-edge, so that nothing depends on how bright a picture is on the whole, which the next lamp changes.
+the most what is there in one place: a small streak is lost in a mean. The first layer's kernels sum to zero, see no
+edge, and so nothing depends on how bright a picture is on the whole, which the next lamp changes.
 
 A convolution with a stride is written as one matrix product over shifted copies: XLA's own takes up to half as long
 again backwards on a CPU.
