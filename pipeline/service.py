@@ -65,6 +65,6 @@ def _run(
         assembly.engine.run(lambda: stop.is_set() or assembly.finished())
         until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
         drained = assembly.engine.drain(until_ns)
-        return Summary(drained, assembly.meter.finish(clock.instant()))
+        return Summary(drained, assembly.meter.finish(clock.instant(), ended=True))
     finally:
         assembly.close()

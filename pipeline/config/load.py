@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pipeline.config.model import PipelineConfig
 from pipeline.config.overrides import Layers, lay_assignments, lay_environment
 from pipeline.config.problems import ConfigError, Problem, problems_of
 
 SECTIONS = tuple(PipelineConfig.model_fields)
+NO_PIPELINES = frozenset({"slo"})
+"""Shipped configurations of something else."""
+Config = TypeVar("Config", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -31,18 +34,18 @@ class Loaded:
 
 def shipped() -> tuple[str, ...]:
     """The names of the pipelines that come with the product."""
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in _shipped_folder().iterdir()))
+    names = {entry.name.removesuffix(".toml") for entry in _shipped_folder().iterdir()}
+    return tuple(sorted(names - NO_PIPELINES))
 
 
-def find(name: str) -> Path:
-    """The configuration file that a path, or the bare name of a shipped pipeline, means."""
-    path = Path(name)
+def find(name: str, known: Sequence[str] = (), what: str = "pipelines") -> Path:
+    """The configuration file that a path, or the bare name of a shipped one (of `known`: all pipelines), means."""
+    path, known = Path(name), known or shipped()
     if path.is_file():
         return path
-    inside = _shipped_folder() / f"{name}.toml"
-    if path.suffix == "" and len(path.parts) == 1 and inside.is_file():
-        return inside
-    raise ConfigError("", [Problem(name, f"no such file, and the shipped pipelines are {', '.join(shipped())}")])
+    if name in known:
+        return _shipped_folder() / f"{name}.toml"
+    raise ConfigError("", [Problem(name, f"no such file, and the shipped {what} are {', '.join(known)}")])
 
 
 def load(name: str, *, environ: Mapping[str, str], assignments: Sequence[str] = ()) -> Loaded:
@@ -51,15 +54,27 @@ def load(name: str, *, environ: Mapping[str, str], assignments: Sequence[str] = 
     `environ` is laid over the file (HEADRACE_TABLE__KEY), `assignments` (`table.key=value`) over both.
     """
     source = find(name)
-    layers = Layers(_read(source))
-    lay_environment(layers, environ, SECTIONS)
-    lay_assignments(layers, assignments, SECTIONS)
+    layers = read_layers(source, SECTIONS, environ, assignments)
     _resolve_paths(layers.tables, source)
+    return Loaded(checked(PipelineConfig, layers, source), source, layers.tables, layers.origins)
+
+
+def read_layers(
+    source: Path, sections: Sequence[str], environ: Mapping[str, str], assignments: Sequence[str]
+) -> Layers:
+    """The file's tables with what is laid over them. Raises ConfigError."""
+    layers = Layers(_read(source))
+    lay_environment(layers, environ, sections)
+    lay_assignments(layers, assignments, sections)
+    return layers
+
+
+def checked(model: type[Config], layers: Layers, source: Path) -> Config:
+    """The configuration that the tables make. Raises ConfigError with every mistake in them."""
     try:
-        config = _validated(layers)
+        return _validated(model, layers)
     except ValidationError as error:
-        raise ConfigError(str(source), problems_of(error, PipelineConfig, layers.origins)) from None
-    return Loaded(config, source, layers.tables, layers.origins)
+        raise ConfigError(str(source), problems_of(error, model, layers.origins)) from None
 
 
 def _shipped_folder() -> Path:
@@ -84,9 +99,9 @@ def _resolve_paths(tables: dict[str, Any], source: Path) -> None:
         checkpoint["url"] = str((source.parent / url).absolute())
 
 
-def _validated(layers: Layers) -> PipelineConfig:
+def _validated(model: type[Config], layers: Layers) -> Config:
     try:
-        return PipelineConfig.model_validate(layers.tables)
+        return model.model_validate(layers.tables)
     except ValidationError as error:
         strings = [e["loc"] for e in error.errors() if e["type"] == "string_type" and e["loc"] in layers.texts]
         if not strings:
@@ -96,4 +111,4 @@ def _validated(layers: Layers) -> PipelineConfig:
         for part in path[:-1]:
             node = node[part]
         node[path[-1]] = layers.texts[path]
-    return PipelineConfig.model_validate(layers.tables)
+    return model.model_validate(layers.tables)

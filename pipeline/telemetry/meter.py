@@ -189,9 +189,12 @@ class Meter:
         self.finish(now)
         self._due_ns = now.mono_ns - late_by_ns + self._interval_ns
 
-    def finish(self, now: Instant) -> MetricsRecord:
-        """Give the sinks what was counted since the last record, due or not; returns everything so far."""
-        record = self._record(now)
+    def finish(self, now: Instant, *, ended: bool = False) -> MetricsRecord:
+        """Give the sinks what was counted since the last record, due or not; returns everything so far.
+
+        `ended`: the process was told to stop, and this is the last it says.
+        """
+        record = self._record(now, ended)
         self._totals = record if self._totals is None else merged(self._totals, record)
         self._clear()
         self._from_ms = now.wall_ms
@@ -199,7 +202,7 @@ class Meter:
             sink(record, self._totals)
         return self._totals
 
-    def _record(self, now: Instant) -> MetricsRecord:
+    def _record(self, now: Instant, ended: bool) -> MetricsRecord:
         running = dict(self._counts())
         counts = {name: value - self._counted.get(name, 0) for name, value in running.items()}
         self._counted = running
@@ -226,4 +229,5 @@ class Meter:
             histograms={name: sparse_of(self._histograms[index]) for index, name in enumerate(HISTOGRAMS)},
             counts=counts,
             levels=dict(self._levels()),
+            ended=ended,
         )

@@ -21,7 +21,8 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     the best tier, that is goodput) and `overdue` those where it was reported after it. `histograms` are sparse
     (bucket -> count, see `pipeline.telemetry.histogram`) in µs: `queue`, `features`, `score` and `total` as in a
     decision's `latency_us`, `delivery` from hand-over to the delivery report, `age` from the record's timestamp to
-    it. `batch_rows` is one too, of rows a batch. `counts` holds what has no field of its own.
+    it. `batch_rows` is one too, of rows a batch. `counts` holds what has no field of its own. `ended` is set in the
+    last record of a process that was told to stop: nothing more is to be expected from it.
     """
 
     pipeline: str
@@ -43,6 +44,7 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     histograms: dict[str, Sparse] = {}
     counts: dict[str, int] = {}
     levels: dict[str, float] = {}
+    ended: bool = False
 
     def encode(self) -> bytes:
         """The record's value on the metrics topic."""
@@ -94,4 +96,5 @@ def merged(left: MetricsRecord, right: MetricsRecord) -> MetricsRecord:
         histograms={name: _added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names},
         counts=_added((left.counts, right.counts)),
         levels={**older.levels, **newer.levels},
+        ended=left.ended or right.ended,
     )

@@ -30,6 +30,7 @@ def records(draw: st.DrawFn) -> MetricsRecord:
         overdue=draw(COUNTS),
         histograms=draw(st.dictionaries(st.sampled_from(["total", "age"]), SPARSE)),
         counts=draw(COUNTS),
+        ended=draw(st.booleans()),
     )
 
 
