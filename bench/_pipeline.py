@@ -16,6 +16,7 @@ from features.state import FeatureSet
 from pipeline.assembly import Assembly
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.load import load
+from pipeline.readings import health_of
 from pipeline.tier import ModelTier
 from pipeline.tiers import open_tiers
 
@@ -78,7 +79,7 @@ def main() -> None:
     features = FeatureSet(config.catalog)
     tiers = open_tiers(config, features.names)
     clock = SystemClock()
-    assembly = Assembly(config, tiers, features, [], clock)
+    assembly = Assembly(config, tiers, features, [], clock, health_of(config, clock.instant()))
     spent = profiled(assembly) if sys.argv[4:5] == ["profile"] else Counter()
     assembly.start()
     engine, intake = assembly.engine, assembly.intake

@@ -17,6 +17,7 @@ from bench._pipeline import profiled
 from bench._vision_frames import HOUR_MS, SHIPPED, configured
 from pipeline.assembly import Assembly
 from pipeline.clock import NS_PER_MS, SystemClock
+from pipeline.readings import health_of
 from pipeline.row_layout import features_of
 from pipeline.telemetry.histogram import middle_of
 from pipeline.tiers import open_tiers
@@ -70,7 +71,8 @@ def backlog(
     config = configured(bootstrap, suffix, models, (*patience, *settings), source)
     features = features_of(config)
     clock = SystemClock()
-    assembly = Assembly(config, open_tiers(config, features.names), features, [], clock)
+    tiers = open_tiers(config, features.names)
+    assembly = Assembly(config, tiers, features, [], clock, health_of(config, clock.instant()))
     spent = profiled(assembly) if profile else Counter[str]()
     marks = Marks(assembly)
     try:

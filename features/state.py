@@ -260,6 +260,11 @@ class FeatureState:
         """Keys with state, by entity."""
         return {name: sum(state.keys for state in states) for name, states in self._by_entity().items()}
 
+    @property
+    def taken_bytes(self) -> int:
+        """Of `memory_bytes_max`, what is taken: tables and what lies ready for the next events too."""
+        return self._bound.taken_bytes
+
     def used_bytes(self) -> dict[str, int]:
         """Memory in use, by entity."""
         return {name: sum(state.used_bytes() for state in states) for name, states in self._by_entity().items()}

@@ -54,6 +54,15 @@ class CostModel:
         self._doubted_runs = 0  # since it was last so near to zero that runs were learned
         self._runs = 0
         self._broken = 0
+        self.took_ns = 0
+        """What all runs took together."""
+        self.expected_sum_ns = 0.0
+        """What was expected of them, each as it stood before the run."""
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The sizes whose costs are known, from runs or from each other."""
+        return self._curve.buckets
 
     def seed(self, bucket: int, runs_ns: Sequence[int]) -> None:
         """The warm-up's runs of a bucket: its cost is their median. ValueError for a size that is no bucket."""
@@ -67,6 +76,8 @@ class CostModel:
         curve, residuals, slowdown = self._curve, self._residuals, self._slowdown
         curve_ns = curve.at(rows)
         self._runs += 1
+        self.took_ns += ns
+        self.expected_sum_ns += curve_ns * slowdown
         if ns > curve_ns * (slowdown * residuals.upper):
             self._broken += 1
         if curve.unmet and curve.meet(rows, ns / slowdown):

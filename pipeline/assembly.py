@@ -19,13 +19,15 @@ from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
+from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.row_layout import SUPERSEDED, layout_of
-from pipeline.scoring import batcher_of, decider_of, promises, reuse_of, scorer_of
+from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
+from pipeline.telemetry.health import Health
 from pipeline.telemetry.meter import Meter
 from pipeline.tier import ModelTier, Tier
 from pipeline.wire.metrics import MetricsRecord
@@ -53,6 +55,7 @@ class Assembly:
         features: FeatureSet,
         sinks: Sequence[Sink],
         clock: SystemClock,
+        health: Health,
     ) -> None:
         self.config = config
         self.clock = clock
@@ -90,6 +93,8 @@ class Assembly:
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
         self.outcomes = self._outcome_watch()
+        self.readings = Readings(self)
+        self.pulse = Pulse(health, self.readings)
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
         self.outlet.on_bury = self.meter.buried
         self.engine = self._engine()
@@ -160,6 +165,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )
 
@@ -217,50 +223,11 @@ class Assembly:
             tiers=[tier.name for tier in tiers],
             interval_ms=self.config.engine.metrics_ms,
             started=self.clock.instant(),
-            counts=self._counts,
-            lag=self._lag,
-            levels=self._levels,
+            counts=self.readings.counts,
+            lag=self.readings.lag,
+            levels=self.readings.levels,
             sinks=sinks,
         )
-
-    def _counts(self) -> dict[str, int]:
-        intake = self.intake.counts
-        counts = {
-            "read": intake.read,
-            "late": intake.late,
-            "disordered": intake.disordered,
-            "key_disagreements": intake.key_disagreements,
-            "unreadable_deadlines": intake.unreadable_deadlines,
-            "held": intake.held,
-            **self.outlet.counts(),
-            "not_finite": self.decider.not_finite,
-            **promises(self.tiers),
-        }
-        if self.stage is not None:
-            state = self.stage.lanes.counts
-            counts["read"] += state.read
-            counts["late"] += state.late
-            counts["disordered"] += state.disordered
-            counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **self.stage.counts())
-        if self.state.has_outcomes:
-            counts["outcomes_missed"] = self.outcomes.missed
-        if self.reuse is not None:
-            counts.update(reused_same=self.reuse.exact_hits, reused_like=self.reuse.near_hits)
-        if self.replay is not None:
-            counts["absorbed"] = self.replay.absorbed
-        return counts
-
-    def _lag(self) -> dict[str, int]:
-        """Records of each partition that its outcome is not delivered for, by the last fetch's word."""
-        found = {}
-        for partition, lane in self.consumer.lanes.items():
-            end, at = lane.high_watermark(), self.in_flight.watermarks.watermark(partition)
-            if end >= 0 and at is not None:
-                found[f"{partition.topic}/{partition.partition}"] = max(0, end - at)
-        return found
-
-    def _levels(self) -> dict[str, float]:
-        return {"rows_in_flight": self.in_flight.used_rows, "rows_pending": self.batcher.pending_rows}
 
     def _publish_metrics(self, record: MetricsRecord, _totals: MetricsRecord) -> None:
         self.producer.produce(

@@ -115,6 +115,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
         self._clock = clock
@@ -131,6 +132,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
 
     def turn(self) -> int:
@@ -143,6 +145,7 @@ class Engine:
         now = self._clock.instant()
         self._group.commit(now.mono_ns)
         self._meter.tick(now)
+        self._pulse(now.mono_ns)
         return work
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -161,7 +164,9 @@ class Engine:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""
         while self._in_flight.used_rows and self._clock.now_ns() < until_ns:
             work = self._publish(self._score())
-            self._group.commit(self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            self._group.commit(now_ns)
+            self._pulse(now_ns)
             if not work:
                 self._wake.wait(min(self._wait_ms(), 10))
         self._group.commit_finished()

@@ -47,6 +47,13 @@ class IntakeCounts:
     key_disagreements: int = 0
     unreadable_deadlines: int = 0
     held: int = 0
+    ahead_ms: int = 0
+    """How far the timestamp of a record was ahead of our clock at most, since it was last taken."""
+
+    def take_ahead_ms(self) -> int:
+        """`ahead_ms`, which begins anew: 0 where no record came from the future."""
+        ahead_ms, self.ahead_ms = self.ahead_ms, 0
+        return ahead_ms
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,8 @@ class Intake:
             for chunk in run.chunks:
                 self._own_deadlines(chunk, now)
         self.counts.read += run.rows
+        newest_ms = int(self._rows.timestamp_ms[run.first : run.stop].max())
+        self.counts.ahead_ms = max(self.counts.ahead_ms, newest_ms - now.wall_ms)
         good, rejected = self._decode(run, now)
         lost_before_ns = self._lost_before_ns(now)
         parts = []

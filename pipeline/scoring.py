@@ -57,6 +57,29 @@ def scorer_of(
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:
-    """Runs of all models so far, and how many took longer than promised: one in a hundred should."""
-    held = [tier.cost.calibration for tier in tiers if isinstance(tier, ModelTier)]
-    return {"runs": sum(each.runs for each in held), "promises_broken": sum(each.broken for each in held)}
+    """Runs of all models so far, and how many took longer than promised: one in a hundred should; of each tier too.
+
+    Of each tier also what its runs took, and what was expected of them.
+    """
+    counts = {"runs": 0, "promises_broken": 0}
+    for tier in tiers:
+        if isinstance(tier, ModelTier):
+            held = tier.cost.calibration
+            counts["runs"] += held.runs
+            counts["promises_broken"] += held.broken
+            counts[f"runs/{tier.name}"] = held.runs
+            counts[f"promises_broken/{tier.name}"] = held.broken
+            counts[f"run_us/{tier.name}"] = tier.cost.took_ns // 1000
+            counts[f"run_expected_us/{tier.name}"] = int(tier.cost.expected_sum_ns) // 1000
+    return counts
+
+
+def costs(tiers: Sequence[Tier]) -> dict[str, float]:
+    """What a run of each size is expected to take now, and what is promised of it, by tier and rows."""
+    levels = {}
+    for tier in tiers:
+        if isinstance(tier, ModelTier):
+            for rows in tier.cost.buckets:
+                levels[f"cost_expected_us/{tier.name}/{rows}"] = tier.cost.expected_ns(rows) / 1000
+                levels[f"cost_promised_us/{tier.name}/{rows}"] = tier.cost.promised_ns(rows) / 1000
+    return levels

@@ -25,6 +25,16 @@ class Session(Protocol):
 class CostModel(TierCost, Protocol):
     """What a scorer tells a tier's cost model, beside what the batcher asks of it."""
 
+    took_ns: int
+    """What all runs took together."""
+    expected_sum_ns: float
+    """What was expected of them, each as it stood before the run."""
+
+    @property
+    def buckets(self) -> tuple[int, ...]:
+        """The sizes that it knows best."""
+        ...
+
     def observe(self, rows: int, ns: int) -> None:
         """A run of so many rows took so long."""
         ...
@@ -59,6 +69,8 @@ class ModelTier:
     label: TierLabel
     thresholds: Sequence[float]
     view: ImageView | None = None
+    sha256: str = ""
+    """Of the model's file."""
 
 
 @dataclass(frozen=True, slots=True)

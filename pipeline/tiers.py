@@ -61,7 +61,7 @@ def _model(
     for bucket, runs in runs_ns.items():
         cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
-    return ModelTier(spec.name, session, cost, label, _thresholds(config, spec), view)
+    return ModelTier(spec.name, session, cost, label, _thresholds(config, spec), view, entry.manifest.sha256)
 
 
 def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:

@@ -34,7 +34,7 @@ class Loaded:
 
 def shipped() -> tuple[str, ...]:
     """The names of the pipelines that come with the product."""
-    names = {entry.name.removesuffix(".toml") for entry in _shipped_folder().iterdir()}
+    names = {entry.name.removesuffix(".toml") for entry in _shipped_folder().iterdir() if entry.name.endswith(".toml")}
     return tuple(sorted(names - NO_PIPELINES))
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
+from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.sections import (
@@ -44,6 +45,7 @@ class PipelineConfig(Section):
     engine: EngineSection = EngineSection()
     checkpoint: CheckpointSection = CheckpointSection()
     http: HttpSection = HttpSection()
+    health: HealthSection = HealthSection()
 
     @property
     def exactly_once(self) -> bool:

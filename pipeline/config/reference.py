@@ -49,7 +49,8 @@ def reference() -> str:
 def _section(heading: str, model: type[BaseModel]) -> str:
     lines = [f"### `{heading}`", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     for name, field in model.model_fields.items():
-        lines.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {field.description} |")
+        meaning = " ".join((field.description or "").split())
+        lines.append(f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {meaning} |")
     return "\n".join(lines) + "\n"
 
 

@@ -65,7 +65,7 @@ class _Inline(dict[str, Any]):
 def _walk(loaded: Loaded, path: Path, table: Mapping[str, Any]) -> Iterator[Setting]:
     for key, value in table.items():
         if not _is_table(value):
-            shown = MASK if is_secret(key) else value
+            shown = MASK if value and is_secret(key) else value
             yield Setting(path, key, shown, _origin(loaded, (*path, key)))
     for key, value in table.items():
         if not _is_table(value):

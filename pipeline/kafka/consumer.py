@@ -77,6 +77,8 @@ class LaneConsumer:
         self._waiting: list[Any] = []
         self.lanes: dict[TopicPartition, Lane] = {}
         self._closed = False
+        self.errors = 0
+        """What librdkafka reported of connections and the cluster."""
 
     def subscribe(self, topics: Collection[str]) -> None:
         """Join the group for these topics; assignments arrive as events."""
@@ -157,6 +159,7 @@ class LaneConsumer:
                 return []
             return [CommitResult(text or None, {p: offset for p, offset, _ in entries})]
         if kind == EVENT_ERROR:
+            self.errors += 1
             return [ConsumerError(error, text, bool(lib.rd_kafka_event_error_is_fatal(event)))]
         return []
 

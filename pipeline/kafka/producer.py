@@ -93,7 +93,14 @@ class LaneProducer:
         self._opaques: list[NDArray[np.int64]] = []
         self._errors: list[NDArray[np.int32]] = []
         self._outage = Outage(self._address)
+        self.errors = 0
+        """What librdkafka reported of connections and the cluster; a message that failed is a report of its own."""
         self._closed = False
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the last thing known is that no connection can be had; a delivery ends it."""
+        return self._outage.told
 
     def partition_count(self, topic: str, timeout_ms: int) -> int:
         """How many partitions a topic has, by the broker's word.
@@ -211,6 +218,7 @@ class LaneProducer:
     def _report_error(self, event: Any) -> None:
         code = lib.rd_kafka_event_error(event)
         text = ffi.string(lib.rd_kafka_event_error_string(event)).decode(errors="replace")
+        self.errors += 1
         if lib.rd_kafka_event_error_is_fatal(event):
             raise self.fatal(code, f"the producer cannot go on: {text}")
         said = self._outage.failed(text, time.monotonic_ns()) if code in _NOT_CONNECTED else text

@@ -31,6 +31,7 @@ class CheckpointCounts:
 class _Slice:
     known: Known
     begun_ns: int
+    whole_ns: int  # when all that it held then is in a checkpoint now
 
 
 class Checkpointer:
@@ -67,7 +68,8 @@ class Checkpointer:
 
     def open(self, partition: TopicPartition | None, known: Known) -> None:
         """Take a slice over, with what is stored of it; its first checkpoint is an interval away."""
-        self._slices[partition] = _Slice(known, self._clock_ns())
+        now_ns = self._clock_ns()
+        self._slices[partition] = _Slice(known, now_ns, now_ns)
 
     def forget(self, partition: TopicPartition) -> None:
         """The partition is another process's now: what is not published of its checkpoint is given up."""
@@ -102,14 +104,32 @@ class Checkpointer:
             if any(export.partition == partition for export in self._written) or not self._writes(partition):
                 continue
             known.begun_ns = now_ns
-            if self._cut(partition) != known.known.cut:  # else nothing has been read since the last one
+            if self._cut(partition) == known.known.cut:  # nothing has been read since the last one
+                known.whole_ns = now_ns
+            else:
                 entities = self._state.entities(None if partition is None else partition.partition)
                 return Export(partition, entities, known.known, partial(self._cut, partition), self._writer)
         return None
 
+    def ages_s(self) -> dict[str, float]:
+        """Of each slice that this process writes, how long ago its checkpoint held all there was.
+
+        Named by the partition's number, or `global`. From an assignment on it counts from there.
+        """
+        now_ns, ages = self._clock_ns(), {}
+        for partition, known in self._slices.items():
+            if self._cut(partition) and (partition is not None or self._has_global()):
+                name = "global" if partition is None else str(partition.partition)
+                ages[name] = (now_ns - known.whole_ns) / 1e9
+        return ages
+
+    def _has_global(self) -> bool:
+        """Whether the slice of the global entities is this process's to write."""
+        return TopicPartition(self._topic, 0) in self._slices
+
     def _writes(self, partition: TopicPartition | None) -> bool:
         """Whether this process writes the slice, and all its keys stand where its positions say."""
-        if partition is None and TopicPartition(self._topic, 0) not in self._slices:
+        if partition is None and not self._has_global():
             return False
         positions = self._positions.shared if partition is None else self._positions.local
         numbered = {at.partition: offset for at, offset in positions.items() if at.topic == self._topic}
@@ -137,6 +157,7 @@ class Checkpointer:
                 self._give_up(export)
             elif job.published:
                 self._written.remove(export)
+                known.whole_ns = known.begun_ns
                 self.counts.written += 1
                 self.counts.bytes += job.size_bytes
             else:

@@ -85,8 +85,8 @@ class Meter:
 
     `counts` returns what others count, as running totals by name (`read`, `absorbed`, `late`, ...): records
     hold their increase. `absorbed` is the outcome of that name, `late` the field of that name. `lag` returns
-    the level by "topic/partition", `levels` others by name. Each sink is given each record and
-    all so far merged, from the thread that calls `tick`.
+    the level by "topic/partition", `levels` others by name; `event_time_delay_ms` is the meter's own. Each sink is
+    given each record and all so far merged, from the thread that calls `tick`.
     """
 
     def __init__(
@@ -115,6 +115,8 @@ class Meter:
         self._from_ms = started.wall_ms
         self._due_ns = started.mono_ns + self._interval_ns
         self._counted: dict[str, int] = {}
+        self._newest_event_ms: int | None = None
+        self._newest_before_ms: int | None = None
         self._histograms: NDArray[np.int64] = np.zeros((len(HISTOGRAMS), BUCKETS), np.int64)
         self._batch_rows = Histogram()
         self._clear()
@@ -138,6 +140,9 @@ class Meter:
     def decided(self, slots: NDArray[np.int32], now_ns: int) -> None:
         """These rows have their outcome (scored, degraded or expired) and are handed to the producer now."""
         rows = self._rows
+        if len(slots):
+            newest_ms = int(rows.event_time_ms[slots].max())
+            self._newest_event_ms = max(newest_ms, self._newest_event_ms or newest_ms)
         _count_decided(
             slots,
             now_ns,
@@ -228,6 +233,15 @@ class Meter:
             overdue=dict(zip(self._tiers, self._answered[_OVERDUE].tolist(), strict=True)),
             histograms={name: sparse_of(self._histograms[index]) for index, name in enumerate(HISTOGRAMS)},
             counts=counts,
-            levels=dict(self._levels()),
+            levels={**self._levels(), **self._event_time_delay(now)},
             ended=ended,
         )
+
+    def _event_time_delay(self, now: Instant) -> dict[str, float]:
+        """How far behind the clock the newest event is that was decided, in this record or the last that had any.
+
+        One that is dated into the future so hides the others for one record only.
+        """
+        newest_ms = self._newest_before_ms if self._newest_event_ms is None else self._newest_event_ms
+        self._newest_event_ms, self._newest_before_ms = None, newest_ms
+        return {} if newest_ms is None else {"event_time_delay_ms": now.wall_ms - newest_ms}

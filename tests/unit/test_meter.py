@@ -49,6 +49,7 @@ def one_of_each(bench: Bench) -> None:
     rows.handed_ns[:] = 110 * NS_PER_MS
     rows.deadline_ns[:] = 200 * NS_PER_MS
     rows.timestamp_ms[:] = at(0.09).wall_ms
+    rows.event_time_ms[:4] = (at(0.5).wall_ms, at(0.6).wall_ms, at(0.4).wall_ms, at(5).wall_ms)
     bench.counts.update(read=5, late=2, absorbed=1)
     bench.meter.batch(2, 0)
     bench.meter.batch(1, 1)
@@ -71,7 +72,7 @@ def test_a_record_holds_what_happened() -> None:
     assert (record.in_time, record.overdue) == ({"primary": 1, "lite": 1}, {"primary": 0, "lite": 0})
     assert record.batch_rows == {1: 1, 2: 1}
     assert record.lag == {"transactions/0": 5}
-    assert record.levels == {"rows_in_flight": 2.5}
+    assert record.levels == {"rows_in_flight": 2.5, "event_time_delay_ms": 400}
     assert (record.from_ms, record.to_ms) == (at(0).wall_ms, at(1).wall_ms)
     assert record.histograms == {
         "queue": {bucket_of(2000): 2, bucket_of(9000): 1},
@@ -132,3 +133,16 @@ def test_a_record_reads_back_as_it_was_and_its_buckets_are_json_names() -> None:
 def test_what_is_no_record_is_refused(value: bytes) -> None:
     with pytest.raises(ValueError, match="metrics record"):
         decode_metrics(value)
+
+
+def test_the_newest_event_is_that_of_the_interval_or_the_last_before_it() -> None:
+    """An event that is dated into the future is not the newest for ever."""
+    bench = Bench()
+    bench.meter.tick(at(1))
+    for second, newest in ((2, 9.0), (3, 2.5), (4, None), (5, None), (6, 5.5)):
+        if newest is not None:
+            bench.rows.event_time_ms[:2] = (at(newest).wall_ms, at(1).wall_ms)
+            bench.meter.decided(slots(0, 1), at(second).mono_ns)
+        bench.meter.tick(at(second))
+    delays = [record.levels.get("event_time_delay_ms") for record in bench.records]
+    assert delays == [None, -7000, 500, 1500, 2500, 500]
