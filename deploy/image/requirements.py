@@ -1,7 +1,7 @@
 """Print what the image installs, one requirement a line: `python requirements.py pyproject.toml slo,cuda`.
 
-The same as the package asks for, but for ONNX Runtime: the wheel with CUDA's provider weighs 290 MB more, so it is taken
-only with the extra `cuda`, which brings CUDA's libraries as well.
+The same as the package asks for, but for ONNX Runtime: the wheel with CUDA's provider weighs 270 MB more, so it is
+taken only with the extra `cuda`, which brings CUDA's libraries as well.
 """
 
 import sys
@@ -18,9 +18,10 @@ def name_of(requirement: str) -> str:
 
 def requirements(project: dict, extras: list[str]) -> list[str]:
     """All of the project's dependencies and those of the extras, with the one ONNX Runtime that serves them."""
-    wanted = list(project["dependencies"])
-    for extra in extras:
-        wanted += project["optional-dependencies"][extra]
+    known = project["optional-dependencies"]
+    if strangers := [extra for extra in extras if extra not in known]:
+        raise SystemExit(f"EXTRAS: no extra {', '.join(strangers)}; there are {', '.join(known)}")
+    wanted = [*project["dependencies"], *(needed for extra in extras for needed in known[extra])]
     unwanted = CPU if "cuda" in extras else GPU
     kept = [requirement.partition(";")[0].strip() for requirement in wanted if name_of(requirement) != unwanted]
     return sorted(set(kept))
