@@ -19,6 +19,7 @@ COMMANDS = {
     "replay": "pipeline.cli.replay:replay",
     "run": "pipeline.cli.run:run",
     "simulate": "pipeline.cli.simulate:simulate",
+    "slo": "pipeline.cli.slo:slo",
     "topics": "pipeline.cli.topics:topics",
     "train": "pipeline.cli.train:train",
 }
@@ -31,6 +32,7 @@ SUMMARIES = {
     "replay": "Put files through the pipeline, or into its topics.",
     "run": "Run a pipeline against Kafka until it is told to stop.",
     "simulate": "Produce simulated card traffic or camera frames to the topics of a pipeline.",
+    "slo": "Watch the SLOs of all pipelines until it is told to stop, and alert.",
     "topics": "Create the topics of a pipeline.",
     "train": "Train a pipeline's models on files.",
 }

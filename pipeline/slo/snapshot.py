@@ -6,7 +6,7 @@ whole one is there whatever happens while the next is written.
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import get_args
 
 import msgspec
@@ -46,7 +46,10 @@ class KeptPipeline(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Snapshot(msgspec.Struct, array_like=True, frozen=True):
-    """All of it; `offsets` are of the next metrics record to count, by partition."""
+    """All of it; `offsets` are of the next metrics record to count, by partition.
+
+    `unwritten` and `unsent` are changes that the alerts topic and the webhook are still owed.
+    """
 
     number: int
     at_ms: int
@@ -54,6 +57,8 @@ class Snapshot(msgspec.Struct, array_like=True, frozen=True):
     slos: dict[str, KeptSlo]
     pipelines: dict[str, KeptPipeline]
     firing: list[AlertRecord]
+    unwritten: list[AlertRecord]
+    unsent: list[AlertRecord]
 
 
 class _Piece(msgspec.Struct, array_like=True, frozen=True):
@@ -64,7 +69,14 @@ class _Piece(msgspec.Struct, array_like=True, frozen=True):
     data: bytes
 
 
-def snapshot_of(watch: Watch, number: int, at_ms: int, offsets: Mapping[int, int]) -> Snapshot:
+def snapshot_of(
+    watch: Watch,
+    number: int,
+    at_ms: int,
+    offsets: Mapping[int, int],
+    unwritten: Sequence[AlertRecord] = (),
+    unsent: Sequence[AlertRecord] = (),
+) -> Snapshot:
     """What the watch knows now."""
     return Snapshot(
         number,
@@ -76,6 +88,8 @@ def snapshot_of(watch: Watch, number: int, at_ms: int, offsets: Mapping[int, int
             for name, watched in watch.pipelines.items()
         },
         list(watch.firing.values()),
+        list(unwritten),
+        list(unsent),
     )
 
 
