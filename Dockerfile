@@ -1,5 +1,5 @@
 # One image for every process: `headrace run`, `headrace slo`, `headrace simulate`, `headrace topics create`.
-#   docker build -t headrace .                                     ONNX Runtime for the CPU
+#   docker build -t headrace .                                     ONNX Runtime for the CPU, and the SLO app
 #   docker build -t headrace:gpu --build-arg EXTRAS=slo,cuda .     with CUDA and cuDNN
 #   docker build -t headrace:s3 --build-arg PACKAGES=s3fs .        with packages of your own, here for checkpoints in S3
 # Builds with BuildKit and with the classic builder.
@@ -7,7 +7,7 @@ ARG PYTHON=python:3.11-slim-bookworm
 
 # The packages, before our own files: a change of ours leaves this layer as it is.
 FROM ${PYTHON} AS packages
-ARG EXTRAS=
+ARG EXTRAS=slo
 ARG PACKAGES=
 COPY pyproject.toml constraints.txt deploy/image/requirements.py /build/
 RUN python -m venv /opt/headrace \
