@@ -50,7 +50,7 @@ ENV PATH=/opt/headrace/bin:$PATH \
 USER 10001:10001
 WORKDIR /var/lib/headrace
 EXPOSE 9464
-HEALTHCHECK --interval=5s --timeout=4s --start-period=120s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=10s --start-period=120s --retries=3 \
     CMD ["python", "-S", "/opt/headrace/health.py", "/healthz"]
 ENTRYPOINT ["/opt/headrace/entrypoint"]
 CMD ["run"]

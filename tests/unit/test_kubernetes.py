@@ -96,7 +96,7 @@ def test_scaling_asks_for_what_there_is(path: Path) -> None:
         assert scaled["spec"]["maxReplicaCount"] <= int(partitions)
 
 
-@pytest.mark.parametrize("folder", ("base", *OVERLAYS))
+@pytest.mark.parametrize("folder", ["base", *OVERLAYS])
 def test_selectors_and_ports_meet(folder: str) -> None:
     found = rendered(folder)
     pods = {
@@ -123,7 +123,7 @@ def test_selectors_and_ports_meet(folder: str) -> None:
             assert chosen_labels.items() <= pods[name]["metadata"]["labels"].items()
 
 
-@pytest.mark.parametrize("folder", ("base", *OVERLAYS))
+@pytest.mark.parametrize("folder", ["base", *OVERLAYS])
 def test_every_container_of_ours_is_hardened_bounded_and_probed(folder: str) -> None:
     for workload in workloads(rendered(folder)):
         pod = workload["spec"]["template"]["spec"]
@@ -147,7 +147,7 @@ def test_every_container_of_ours_is_hardened_bounded_and_probed(folder: str) -> 
             assert environment(served)["HEADRACE_HTTP__PORT"] == SERVING[name]
 
 
-@pytest.mark.parametrize("folder", ("base", *OVERLAYS))
+@pytest.mark.parametrize("folder", ["base", *OVERLAYS])
 def test_configurations_are_the_shipped_ones_under_an_environment_that_is_read(folder: str) -> None:
     found = rendered(folder)
     maps = {document["metadata"]["name"]: document["data"] for document in found if document["kind"] == "ConfigMap"}
