@@ -9,7 +9,9 @@ its changelog, so that after a crash records would be lost or counted twice; and
 import asyncio
 import logging
 import ssl
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -61,6 +63,7 @@ def faust_app(config: SloConfig, duty: Duty) -> faust.App:
         PartitionAssignor=OneOnDuty,
         table_standby_replicas=1,  # without it Faust takes no assignor but aiokafka's round robin
         store="memory://",
+        datadir=str(Path(tempfile.gettempdir()) / config.app.group),  # Faust makes it, whether it needs it or not
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
