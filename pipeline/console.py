@@ -48,6 +48,6 @@ class Console:
         http = self._config.http
         if not http.enabled:
             return nullcontext()
-        slo = SloSource(http.slo_url, http.slo_token) if http.slo_url else None
+        slo = SloSource(http.slo_url, self._config.pipeline.name, http.slo_token) if http.slo_url else None
         told = [metrics_route(self._collector), *health_routes(self.health, self._clock.instant)]
         return HttpServer(http, [*told, *page_routes(self._board, self._config, self._latest, slo)])

@@ -23,35 +23,51 @@ def _tables(value: object) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)][:SHOWN_MAX] if isinstance(value, list) else []
 
 
-def slos_of(answer: object) -> list[dict[str, Any]]:
-    """The answer of `/api/slo` with what the page shows and no more; what is missing or of another type is null.
+def slos_of(answer: object, pipeline: str) -> list[dict[str, Any]]:
+    """The SLOs of a pipeline in the answer of `/api/slo`, with what the page shows and no more.
 
-    Raises ValueError for an answer without a list of SLOs.
+    What is missing or of another type is null. An SLO or alert that names no pipeline is everybody's. Alerts stand
+    with their SLO; those of none, such as an instance that is silent, are told as SLOs without a budget. Raises
+    ValueError for an answer without a list of SLOs.
     """
     if not isinstance(answer, Mapping) or not isinstance(answer.get("slos"), list):
         raise ValueError("expected an object with a list `slos`")
-    found = []
-    for slo in _tables(answer["slos"]):
-        burn = slo.get("burn")
-        found.append(
-            {
-                "slo": str(slo.get("slo", slo.get("name", "?"))),
-                "objective": _number(slo.get("objective")),
-                "budget_left": _number(slo.get("budget_left")),
-                "burn": {str(span): _number(rate) for span, rate in burn.items()} if isinstance(burn, dict) else {},
-                "alerts": [
-                    {name: str(alert.get(name, "")) for name in ("severity", "state", "summary")}
-                    for alert in _tables(slo.get("alerts"))
-                ],
-            }
+    found: dict[str, dict[str, Any]] = {}
+    for slo in _of_pipeline(answer["slos"], pipeline):
+        name = str(slo.get("name", slo.get("slo", "?")))
+        burns = slo.get("burns", slo.get("burn"))
+        found[name] = {
+            "slo": name,
+            "objective": _number(slo.get("objective")),
+            "budget_left": _number(slo.get("budget_left")),
+            "burn": {str(span): _number(rate) for span, rate in burns.items()} if isinstance(burns, dict) else {},
+            "alerts": [_alert(alert) for alert in _tables(slo.get("alerts"))],
+        }
+    for alert in _of_pipeline(answer.get("alerts"), pipeline):
+        name = str(alert.get("slo", "?"))
+        about = found.setdefault(
+            name, {"slo": name, "objective": None, "budget_left": None, "burn": {}, "alerts": []}
         )
-    return found
+        about["alerts"].append(_alert(alert))
+    return list(found.values())[:SHOWN_MAX]
+
+
+def _of_pipeline(value: object, pipeline: str) -> list[dict[str, Any]]:
+    return [each for each in _tables(value) if each.get("pipeline", pipeline) == pipeline]
+
+
+def _alert(alert: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(alert.get(name, "")) for name in ("severity", "state", "summary")}
 
 
 class SloSource:
-    """Asks the SLO app at `url`, at most every ASKED_EVERY_S and only when somebody looks. For one event loop."""
+    """Asks the SLO app at `url` about a pipeline, at most every ASKED_EVERY_S and only when somebody looks.
 
-    def __init__(self, url: str, token: str = "") -> None:
+    For one event loop.
+    """
+
+    def __init__(self, url: str, pipeline: str, token: str = "") -> None:
+        self._pipeline = pipeline
         self._url = url.rstrip("/") + "/api/slo"
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._asking: asyncio.Task[None] | None = None
@@ -69,7 +85,7 @@ class SloSource:
     async def ask(self) -> None:
         """Ask now. An error is what is told; the last answer stays beside it."""
         try:
-            self._told = {"state": "told", "slos": slos_of(await self._answer())}
+            self._told = {"state": "told", "slos": slos_of(await self._answer(), self._pipeline)}
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             why = str(error) or type(error).__name__
             self._told = {"state": "unreachable", "why": f"{self._url}: {why}", "slos": self._told["slos"]}

@@ -108,7 +108,7 @@ def test_the_state_is_what_was_told_and_what_was_configured(page: Served) -> Non
 
 
 def test_what_the_slo_app_says_is_passed_on() -> None:
-    with served(slo=SloSource("http://127.0.0.1:1")) as page:
+    with served(slo=SloSource("http://127.0.0.1:1", "fraud")) as page:
         assert page.state()["slo"]["state"] == "asking"
         while (told := page.state()["slo"])["state"] == "asking":
             time.sleep(0.01)

@@ -67,7 +67,7 @@ def test_nothing_is_queued_for_a_slow_browser_what_it_missed_comes_in_one_bounde
     with Stream(page, window_bytes=4096) as slow, Stream(page) as quick:
         messages = quick.messages()
         for _ in range(120):  # the quick one sees each; the slow one's window is full after a few
-            page.teller.tell(5)
+            page.teller.tell(10)
             while not next(messages)[1]["points"]:
                 pass
         found: list[dict[str, Any]] = []

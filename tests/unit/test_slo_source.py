@@ -20,21 +20,32 @@ ANSWER = {
     "v": 1,
     "slos": [
         {
-            "slo": "decided in time",
+            "name": "decided in time",
+            "pipeline": "fraud",
             "objective": 0.999,
             "budget_left": -0.2,
-            "burn": {"5m": 14.5, "1h": None},
-            "alerts": [{"severity": "page", "state": "firing", "summary": "burning", "since_ms": 1}],
-            "unknown": [1],
-        }
+            "burns": {"5m": 14.5, "1h": None},
+            "firing": ["page"],
+        },
+        {"name": "parts in time", "pipeline": "vision", "objective": 0.99},
+    ],
+    "alerts": [
+        {"slo": "decided in time", "pipeline": "fraud", "severity": "page", "state": "firing", "summary": "burning"},
+        {
+            "slo": "fraud/silent",
+            "pipeline": "fraud",
+            "severity": "page",
+            "state": "firing",
+            "summary": "nobody",
+            "v": 1,
+        },
+        {"slo": "parts in time", "pipeline": "vision", "severity": "page", "state": "firing", "summary": "elsewhere"},
     ],
 }
+FIELDS = ["slos", "name", "burns", "alerts", "objective", "state", "pipeline"]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["slos", "slo", "burn", "alerts", "objective", "state"]), inner, max_size=4)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4),
     max_leaves=12,
 )
 
@@ -68,8 +79,8 @@ def told(source: SloSource) -> dict[str, Any]:
     return asyncio.run(ask())
 
 
-def test_what_it_says_is_passed_on_without_what_the_page_does_not_know(app: App) -> None:
-    assert told(SloSource(app.server.url, "t")) == {
+def test_what_it_says_of_the_pipeline_is_passed_on_without_what_the_page_does_not_know(app: App) -> None:
+    assert told(SloSource(app.server.url, "fraud", "t")) == {
         "state": "told",
         "slos": [
             {
@@ -78,9 +89,22 @@ def test_what_it_says_is_passed_on_without_what_the_page_does_not_know(app: App)
                 "budget_left": -0.2,
                 "burn": {"5m": 14.5, "1h": None},
                 "alerts": [{"severity": "page", "state": "firing", "summary": "burning"}],
-            }
+            },
+            {
+                "slo": "fraud/silent",
+                "objective": None,
+                "budget_left": None,
+                "burn": {},
+                "alerts": [{"severity": "page", "state": "firing", "summary": "nobody"}],
+            },
         ],
     }
+
+
+def test_alerts_may_stand_with_their_slo_and_be_everybodys() -> None:
+    alert = {"severity": "ticket", "state": "firing", "summary": "slowly"}
+    found = slos_of({"slos": [{"slo": "s", "burn": {"6h": 1.5}, "alerts": [alert]}]}, "fraud")
+    assert found == [{"slo": "s", "objective": None, "budget_left": None, "burn": {"6h": 1.5}, "alerts": [alert]}]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +118,7 @@ def test_what_it_says_is_passed_on_without_what_the_page_does_not_know(app: App)
     ],
 )
 def test_an_answer_that_is_none_is_said_and_the_last_one_kept(app: App, status: int, body: bytes, why: str) -> None:
-    source = SloSource(app.server.url, "t")
+    source = SloSource(app.server.url, "fraud", "t")
     before = told(source)["slos"]
     app.status, app.body = status, body
     after = told(source)
@@ -103,7 +127,7 @@ def test_an_answer_that_is_none_is_said_and_the_last_one_kept(app: App, status: 
 
 
 def test_a_wrong_token_is_said(app: App) -> None:
-    assert "it answered 401" in told(SloSource(app.server.url))["why"]
+    assert "it answered 401" in told(SloSource(app.server.url, "fraud"))["why"]
 
 
 def test_one_that_does_not_answer_is_not_waited_for_long(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,12 +138,12 @@ def test_one_that_does_not_answer_is_not_waited_for_long(app: App, monkeypatch: 
         return web.Response()
 
     with HttpServer(HttpSection(port=0), [web.get("/api/slo", never)]) as server:
-        assert told(SloSource(server.url))["state"] == "unreachable"
+        assert told(SloSource(server.url, "fraud"))["state"] == "unreachable"
 
 
 def test_it_is_asked_once_in_a_while_however_often_somebody_looks(app: App) -> None:
     async def look() -> None:
-        source = SloSource(app.server.url, "t")
+        source = SloSource(app.server.url, "fraud", "t")
         assert source.told()["state"] == "asking"
         while source.told()["state"] == "asking":
             await asyncio.sleep(0.01)
@@ -134,7 +158,7 @@ def test_it_is_asked_once_in_a_while_however_often_somebody_looks(app: App) -> N
 @given(ANYTHING)
 def test_whatever_it_says_is_refused_or_has_the_pages_form(answer: object) -> None:
     try:
-        found = slos_of(answer)
+        found = slos_of(answer, "fraud")
     except ValueError:
         return
     assert len(found) <= SHOWN_MAX

@@ -63,6 +63,11 @@ export function duration(seconds) {
   return `${Math.floor(whole / 86400)}${THIN}d ${Math.floor((whole % 86400) / 3600)}${THIN}h`;
 }
 
+export function bytes(number) {
+  const step = number >= 1 << 30 ? [1 << 30, "GiB"] : number >= 1 << 20 ? [1 << 20, "MiB"] : [1 << 10, "KiB"];
+  return `${Number((number / step[0]).toPrecision(3))}${THIN}${step[1]}`;
+}
+
 export function plural(number, one, many = `${one}s`) {
   return `${count(number)} ${number === 1 ? one : many}`;
 }

@@ -1,8 +1,8 @@
 // The panels beside the charts: what was given up, batches, lag, dead letters, levels.
 import { $, bars, element, pairs, rows, text } from "./dom.js";
-import { count, duration, percent, plural, rate } from "./format.js";
+import { bytes, count, duration, ms, percent, plural, rate } from "./format.js";
 import { sum, sums, tallies } from "./store.js";
-import { LEVELS } from "./words.js";
+import { EITHER, LEVELS } from "./words.js";
 
 const total = (list) => list.reduce((a, b) => a + b, 0);
 const LAG_ROWS_MAX = 8;
@@ -113,14 +113,33 @@ export function showCodes(store, points) {
   text($("codes-note"), ever ? `${count(ever)} since the start. ${kept}${rest}` : "None since the start.");
 }
 
+function written(name, value) {
+  if (EITHER.has(name)) return value ? "yes" : "no";
+  if (name.endsWith("_s")) return duration(value);
+  if (name.endsWith("_ms") && value >= 10_000) return duration(value / 1000);
+  if (name.endsWith("_us")) return `${ms(value)} ms`;
+  const number = Number.isInteger(value) || Math.abs(value) >= 1000 ? count(value) : String(Number(value.toPrecision(3)));
+  if (name.endsWith("_ms")) return `${number} ms`;
+  return name.endsWith("_bytes") || name.endsWith("_bytes_max") ? bytes(value) : number;
+}
+
+const spoken = (name) => name.replace(/_(us|ms|s|bytes)(?=\/|$)/, "").replaceAll("_", " ").replaceAll("/", ", ");
+
 export function showLevels(store) {
   const totals = store.head.summary?.totals;
   if (!totals) return;
-  const written = (value) => (Number.isInteger(value) ? count(value) : String(Number(value.toPrecision(4))));
-  pairs($("levels"), Object.entries(totals.levels).map(([name, value]) => {
-    const [label, unit] = LEVELS[name] ?? [name.replaceAll("_", " "), ""];
-    return [label, `${unit === "s" ? duration(value) : written(value)}${unit && unit !== "s" ? ` ${unit}` : ""}`];
+  const highest = {};
+  for (const [name, value] of Object.entries(totals.levels)) {
+    const whole = name.split("/")[0];
+    highest[whole] = Math.max(highest[whole] ?? -Infinity, value);
+  }
+  const first = Object.entries(LEVELS).filter(([name]) => name in highest);
+  pairs($("levels"), first.map(([name, label]) => {
+    const most = highest[`${name}_max`];
+    return [label, `${written(name, highest[name])}${most === undefined ? "" : ` of ${written(name, most)}`}`];
   }));
+  const others = Object.entries(totals.levels).filter(([name]) => !(name in LEVELS));
+  pairs($("other-levels"), others.map(([name, value]) => [spoken(name), written(name.split("/")[0], value)]));
   const more = { delivered: totals.delivered, deadline_misses: totals.misses, late: totals.late, ...totals.counts };
-  pairs($("counts"), Object.entries(more).map(([name, value]) => [name.replaceAll("_", " "), written(value)]));
+  pairs($("counts"), Object.entries(more).map(([name, value]) => [spoken(name), written(name, value)]));
 }

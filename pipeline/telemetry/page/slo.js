@@ -20,7 +20,9 @@ export function showSlo(slo) {
     if (slo.state === "told") host.append(element("p", "note", "The SLO app watches no objective."));
     return;
   }
-  host.append(alerts(slo.slos), table(slo.slos));
+  const promises = slo.slos.filter((each) => each.objective !== null || each.budget_left !== null || Object.keys(each.burn).length);
+  host.append(alerts(slo.slos));
+  if (promises.length) host.append(table(promises));
 }
 
 function alerts(slos) {
@@ -29,7 +31,7 @@ function alerts(slos) {
     for (const alert of slo.alerts) {
       if (alert.state === "resolved") continue;
       const item = element("li", alert.severity === "page" ? "page" : "ticket");
-      item.append(element("b", "", alert.severity || "alert"), element("span", "", `${slo.slo}: ${alert.summary || "firing"}`));
+      item.append(element("b", "", alert.severity || "alert"), element("span", "", alert.summary.includes(slo.slo) ? alert.summary : `${slo.slo}: ${alert.summary || "firing"}`));
       list.append(item);
     }
   }

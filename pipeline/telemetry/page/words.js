@@ -21,13 +21,20 @@ export const WHICH = {
   total: "In process: from arrival in this process until its decision was handed to the producer.",
 };
 
-/** Levels that have a meaning of their own: a label and how to write them. */
+/** Levels that are shown at once, in this order; of those with parts (`name/part`) the highest. */
 export const LEVELS = {
-  rows_in_flight: ["events in flight", ""],
-  rows_pending: ["of them waiting for a session", ""],
-  checkpoint_age_s: ["age of the last checkpoint", "s"],
-  event_time_delay_ms: ["events' own times behind the clock", "ms"],
-  clock_skew_ms: ["clock skew", "ms"],
+  rows_in_flight: "events in flight",
+  rows_pending: "of them waiting for a session",
+  delivery_ms: "delivery is expected to take",
+  state_bytes: "windows take",
+  checkpoint_age_s: "oldest checkpoint",
+  stalled_s: "longest without progress",
+  event_time_delay_ms: "events' own times behind the clock",
+  clock_skew_ms: "clock skew",
+  publishing_blocked: "publishing blocked",
+  cluster_unreachable: "cluster unreachable",
 };
+/** Levels that are either so or not. */
+export const EITHER = new Set(["publishing_blocked", "cluster_unreachable"]);
 
 export const GUARANTEE = { at_least_once: "at least once", exactly_once: "exactly once" };
