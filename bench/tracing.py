@@ -1,4 +1,4 @@
-"""What tracing costs: CPU of the loop's thread a record, by stage, with it and without, in turns; each at its fastest."""
+"""What tracing costs: CPU of the loop's thread a record, with it and without, in turns; each at its fastest."""
 
 import time
 from collections.abc import Callable
