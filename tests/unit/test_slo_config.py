@@ -77,7 +77,8 @@ def test_the_command_checks_without_a_broker(capsys: pytest.CaptureFixture[str])
     assert "no such file, and the shipped configurations of the SLO app are slo" in capsys.readouterr().err
 
 
-def test_no_broker_exits_3(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_broker_exits_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("pipeline.cli.slo.REQUEST_MS_MAX", 300)
     assert run(["slo", "--bootstrap", "localhost:1"]) == 3
     assert "no broker answers at localhost:1" in capsys.readouterr().err
 
