@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.kafka.embedded import EmbeddedCluster
 from pipeline.telemetry.logs import CONTENTS, OURS, LimitedHandler
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 IMAGE = "apache/kafka:4.1.1"
 DATA = Path(os.environ.get("TRANSACTIONS_FOLDER", Path(__file__).parent.parent.parent / "shared" / "data"))

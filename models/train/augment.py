@@ -11,7 +11,6 @@ from models.manifest import ImageInput
 from models.preprocess import Scratch, prepare
 from models.train.pictures import Pictures
 
-
 EXPOSURES = (0.15, 1.0)
 """The mean that a picture of another exposure has, of white."""
 UNEVENNESS = 0.35
@@ -36,8 +35,8 @@ class Augmentation:
     shading: float = 0.7
     """How much light rises or falls across and down: from the middle to an edge by a factor of up to e to this."""
     exposed: float = 0.5
-    """This share of pictures is seen as bright as chance has it, in light that rises and falls over the picture, up to
-    white where it is too much: how light or dark metal is tells nothing of what is wrong with it."""
+    """This share of pictures is seen as bright as chance has it, in light that rises and falls over the picture, up
+    to white where it is too much: how light or dark metal is tells nothing of what is wrong with it."""
     brightness: float = 0.2
     contrast: float = 0.3
     noise: float = 0.02

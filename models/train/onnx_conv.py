@@ -20,11 +20,19 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution: square kernels, as many zeros around the picture as keep it whole at stride 1."""
+    """One convolution: square kernels."""
 
     kernel: int
     stride: int
     channels: int
+
+
+def padding(number: int, layer: Layer) -> int:
+    """Zeros around what layer `number` reads: as many as keep it whole at stride 1, around a picture none.
+
+    Beside zeros a kernel that is blind to tone would see how far a picture's edge is from the mean.
+    """
+    return 0 if number == 0 else layer.kernel // 2
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ def network_to_onnx(folded: Folded, image: ImageInput, temperature: float = 1.0)
                 name=name,
                 kernel_shape=[layer.kernel] * 2,
                 strides=[layer.stride] * 2,
-                pads=[layer.kernel // 2] * 4,
+                pads=[padding(number, layer)] * 4,
             )
         )
         values = f"rectified_{number}"

@@ -30,10 +30,11 @@ def check_models(config: PipelineConfig) -> str:
     """Load and warm every tier's model against the features. Raises ModelError; returns what runs where."""
     from pipeline.tiers import open_tiers
 
-    tiers = open_tiers(config, tuple(config.features))
-    return ", ".join(
-        f"{tier.name} = {tier.label.model}/{tier.label.version} on {tier.label.provider}" for tier in tiers
-    )
+    told = []
+    for tier in open_tiers(config, tuple(config.features)):
+        name, model, version, provider = tier.label
+        told.append(f"{name} = {model}/{version} on {provider}" if model else f"{name} = a rule")
+    return ", ".join(told)
 
 
 def check_kafka_settings(config: PipelineConfig) -> str:
@@ -67,6 +68,15 @@ def check_checkpoints(config: PipelineConfig) -> str:
     except StoreError as error:
         raise ConfigError("", [Problem("checkpoint.url", str(error))]) from None
     return config.checkpoint.url
+
+
+def check_traces(config: PipelineConfig) -> str:
+    """Look for what exports spans. Raises ConfigError where it is not installed; returns what becomes of traces."""
+    from pipeline.trace.build import check_exporter
+
+    check_exporter(config)
+    carried = "not carried" if config.trace.propagate == "off" else f"carried as {config.trace.propagate}"
+    return f"{carried}, spans {'exported' if config.trace.export else 'not made'}"
 
 
 def check_cluster(config: PipelineConfig) -> str:

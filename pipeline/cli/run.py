@@ -38,7 +38,7 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
 def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     """Run in this process; 0 when all that was read is delivered and committed."""
     from pipeline.assembly import instance_name
-    from pipeline.cli.checks import check_checkpoints, check_cluster, check_features
+    from pipeline.cli.checks import check_checkpoints, check_cluster, check_features, check_traces
     from pipeline.service import run_pipeline
     from pipeline.telemetry.terminal import Terminal
 
@@ -46,6 +46,7 @@ def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     logs.lines_come_from(config.pipeline.name, instance_name())
     check_features(config)
     check_checkpoints(config)
+    check_traces(config)
     check_cluster(config)
     if view:
         with Terminal(config.pipeline.budget_ms) as terminal:

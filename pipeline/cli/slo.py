@@ -21,7 +21,6 @@ class MissingExtraError(HeadraceError):
     "name",
     default="slo",
     show_default=True,
-    envvar="HEADRACE_CONFIG",
     metavar="FILE|NAME",
     help="The SLO app's configuration: a file, or the shipped one.",
 )

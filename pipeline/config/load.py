@@ -34,7 +34,8 @@ class Loaded:
 
 def shipped() -> tuple[str, ...]:
     """The names of the pipelines that come with the product."""
-    names = {entry.name.removesuffix(".toml") for entry in _shipped_folder().iterdir()}
+    found = [entry.name for entry in _shipped_folder().iterdir()]
+    names = {name.removesuffix(".toml") for name in found if name.endswith(".toml")}
     return tuple(sorted(names - NO_PIPELINES))
 
 

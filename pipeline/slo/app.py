@@ -9,7 +9,9 @@ its changelog, so that after a crash records would be lost or counted twice; and
 import asyncio
 import logging
 import ssl
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import faust
@@ -23,6 +25,8 @@ from pipeline.slo.duty import Duty
 from pipeline.slo.keeping import read_snapshot
 
 RESTORE_AGAIN_S = 2.0
+SESSION_S = 10.0
+"""How long a process that was killed stays on duty before another takes over."""
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 log = logging.getLogger(__name__)
@@ -43,19 +47,31 @@ class OneOnDuty(PartitionAssignor):
         return {**assigned, **self._protocol_assignments(nothing, {}, {}, {})}
 
 
+class _App(faust.App):
+    """Keeps nothing in files, so it makes no folders for them."""
+
+    def _create_directories(self) -> None:
+        pass
+
+
 def faust_app(config: SloConfig, duty: Duty) -> faust.App:
     """The app, not started."""
-    app = faust.App(
+    app = _App(
         config.app.group,
         broker=[f"kafka://{address.strip()}" for address in config.kafka.bootstrap.split(",")],
         broker_credentials=credentials_of(config.kafka.common),
         PartitionAssignor=OneOnDuty,
         table_standby_replicas=1,  # without it Faust takes no assignor but aiokafka's round robin
         store="memory://",
+        datadir=str(Path(tempfile.gettempdir()) / config.app.group),  # Faust makes it, whether it needs it or not
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
         consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,  # what no snapshot counts is not acknowledged, and read again by who takes over
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 4,
+        broker_rebalance_timeout=SESSION_S,
         key_serializer="raw",
         value_serializer="raw",
     )
@@ -73,7 +89,7 @@ def faust_app(config: SloConfig, duty: Duty) -> faust.App:
     async def assigned(_app: faust.App, partitions: Any, **_more: Any) -> None:
         if not any(partition.topic == config.topics.metrics for partition in partitions):
             duty.stand_by()
-        elif duty.state == "standing by":
+        elif duty.state in ("joining", "standing by"):
             duty.state = "restoring"
             app.add_future(_restore(config, duty))
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,10 +42,12 @@ class Asker:
         self._admin: Any = AdminClient(self._settings)
         self._seen: dict[Partition, int | None] = {}
         self._records_at: set[tuple[Partition, int]] = set()
+        self._missing: set[str] = set()
 
     def sample(self) -> Sample:
         """Ask now. Raises KafkaException when nobody answers; a pipeline whose topics are not there is left out."""
         topics = self._admin.list_topics(timeout=REQUEST_S_MAX).topics
+        self._tell_missing(topics)
         positions = {}
         for name, pipeline in self._config.pipelines.items():
             partitions = [
@@ -62,6 +64,14 @@ class Asker:
         begins, ends = self._offsets(held, EARLIEST), self._offsets(held, LATEST)
         ranges = {p.partition: (begins[name], ends[name]) for p in held for name in [_named(p)]}
         return Sample(time.time_ns() // 1_000_000, positions, ranges)
+
+    def _tell_missing(self, topics: Collection[str]) -> None:
+        """Say once of each topic that it is not there: nothing is expected of it."""
+        named = {topic for pipeline in self._config.pipelines.values() for topic in pipeline.topics}
+        missing = {topic for topic in named if topic not in topics}
+        for topic in sorted(missing - self._missing):
+            log.warning("there is no topic %s: what should have been answered of it cannot be known", topic)
+        self._missing = missing
 
     def _positions(self, group: str, partitions: list[TopicPartition]) -> dict[Partition, Position]:
         # Commits first: what is committed lies below an end that is asked for later.

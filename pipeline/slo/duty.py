@@ -14,7 +14,7 @@ from pipeline.slo.snapshot import Snapshot, restore, snapshot_of
 from pipeline.slo.watch import Watch
 from pipeline.wire.metrics import decode_metrics
 
-State = Literal["standing by", "restoring", "on duty"]
+State = Literal["joining", "standing by", "restoring", "on duty"]
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +31,12 @@ class Duty:
         self._config = config
         self._notifier = notifier
         self._keeper = keeper
-        self.state: State = "standing by"
+        self.state: State = "joining"
         self.evaluated_ms = 0
         self.sampled_ms = 0
         self.unreadable = 0
         self._ready = asyncio.Event()
+        self._evaluating = asyncio.Lock()
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -99,9 +100,12 @@ class Duty:
         return fresh and bool(self.ends) and read
 
     async def evaluate(self) -> None:
-        """Decide, tell the receivers, and keep what is known."""
-        if self.state != "on duty":
-            return
+        """Decide, tell the receivers, and keep what is known; one after the other, whoever calls."""
+        async with self._evaluating:
+            if self.state == "on duty":
+                await self._evaluate()
+
+    async def _evaluate(self) -> None:
         at_ms = now_ms()
         changed = self.watch.evaluate(at_ms, hears_all=self.hears_all)
         for alert in changed:
@@ -118,18 +122,21 @@ class Duty:
         await self._keep(at_ms)
 
     async def _keep(self, at_ms: int) -> None:
-        self._number += 1
-        alerts, counted = list(self.unwritten.waiting), self._counted
-        unsent = list(self._notifier.changes.waiting)
-        snapshot = snapshot_of(self.watch, self._number, at_ms, self.offsets, alerts, unsent)
-        self._counted = []
-        written = await asyncio.to_thread(self._keeper.write, snapshot, alerts)
-        if not written:
-            self._counted = counted + self._counted
-            return
-        for alert in alerts:
+        """Alerts first, then what is known: a process that is killed between may say an alert again, none is lost."""
+        alerts = list(self.unwritten.waiting)
+        written = not alerts or await asyncio.to_thread(self._keeper.write, alerts)
+        for alert in alerts if written else ():
             self.unwritten.sent(alert)
-        _call_all(counted)
+        if self.state != "on duty":
+            return
+        self._number += 1
+        owed = list(self.unwritten.waiting), list(self._notifier.changes.waiting)
+        snapshot = snapshot_of(self.watch, self._number, at_ms, self.offsets, *owed)
+        counted, self._counted = self._counted, []
+        if await asyncio.to_thread(self._keeper.keep, snapshot):
+            _call_all(counted)
+        else:
+            self._counted = counted + self._counted
 
 
 def _call_all(calls: Sequence[Callable[[], None]]) -> None:

@@ -1,7 +1,7 @@
 """What one pipeline's processes say, merged: which records are new, and how long events took lately."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pipeline.telemetry.histogram import Histogram
 from pipeline.wire.metrics import MetricsRecord, Sparse
@@ -10,6 +10,7 @@ SEEN_MAX = 512
 """Stretches remembered of each process: a record that was published twice comes soon after itself."""
 LATELY_MS = 300_000
 _STEP_MS = 10_000
+_STEPS = LATELY_MS // _STEP_MS
 
 
 class Stretches:
@@ -26,7 +27,7 @@ class Stretches:
         seen.append(record.from_ms)
         return True
 
-    def forget_all_but(self, instances: Mapping[str, int]) -> None:
+    def forget_all_but(self, instances: Collection[str]) -> None:
         """Drop processes that are known no more."""
         self._seen = {name: seen for name, seen in self._seen.items() if name in instances}
 
@@ -43,20 +44,24 @@ class RecentAges:
     """The ages of all processes' decisions of the last five minutes, merged by addition."""
 
     def __init__(self) -> None:
-        self._steps: dict[int, Histogram] = {}
+        self._steps: dict[int, dict[int, int]] = {}
 
     def add(self, at_ms: int, ages: Sparse) -> None:
         """Count the ages of a record."""
         step = at_ms // _STEP_MS
-        if ages:
-            self._steps.setdefault(step, Histogram()).add(Histogram.of(ages))
-        newest = max(self._steps, default=step)
-        self._steps = {n: ages for n, ages in self._steps.items() if n > newest - LATELY_MS // _STEP_MS}
+        if step not in self._steps:
+            newest = max([step, *self._steps])
+            self._steps = {n: held for n, held in self._steps.items() if n > newest - _STEPS}
+            if step <= newest - _STEPS:
+                return
+        held = self._steps.setdefault(step, {})
+        for bucket, count in ages.items():
+            held[bucket] = held.get(bucket, 0) + count
 
     def merged(self, now_ms: int) -> Histogram:
         """All of them, in µs."""
         merged = Histogram()
         for step, ages in self._steps.items():
-            if step > now_ms // _STEP_MS - LATELY_MS // _STEP_MS:
-                merged.add(ages)
+            if step > now_ms // _STEP_MS - _STEPS:
+                merged.add(Histogram.of(ages))
         return merged

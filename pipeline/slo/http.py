@@ -28,8 +28,8 @@ class SloHttp:
         self._registry = registry_of(duty, notifier)
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> int:
-        """Listen; returns the port. Raises ConfigError when it is taken."""
+    def application(self) -> web.Application:
+        """The paths."""
         application = web.Application()
         application.add_routes(
             [
@@ -39,7 +39,11 @@ class SloHttp:
                 web.get("/api/slo", self._slo),
             ]
         )
-        self._runner = web.AppRunner(application, access_log=None)
+        return application
+
+    async def start(self) -> int:
+        """Listen; returns the port. Raises ConfigError when it is taken."""
+        self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
         http = self._config.http
         site = web.TCPSite(self._runner, http.host, http.port)
@@ -66,7 +70,7 @@ class SloHttp:
         return web.Response(text="stalled\n" if stalled else "ok\n", status=503 if stalled else 200)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
-        ready = self._duty.state != "restoring"
+        ready = self._duty.state in ("on duty", "standing by")
         return web.Response(text=f"{self._duty.state}\n", status=200 if ready else 503)
 
     async def _slo(self, request: web.Request) -> web.Response:

@@ -1,7 +1,7 @@
 """The app's two topics: alerts that are written, and the windows that are kept and read back."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -86,20 +86,24 @@ class Keeper:
         self._failed: list[str] = []
         self.failures = 0
 
-    def write(self, snapshot: Snapshot, alerts: Sequence[AlertRecord]) -> bool:
-        """Write both and wait; False when not all of it is known to be there: write all of it again."""
-        if self._producer.flush(0):
-            return self._told(f"{len(self._producer)} records wait for a broker")
-        self._failed.clear()
-        for key, value in pieces_of(snapshot):
-            self._producer.produce(self._config.topics.state, value, key, partition=0, on_delivery=self._delivered)
-        for alert in alerts:
-            key = alert.key.encode()
-            self._producer.produce(self._config.topics.alerts, alert.encode(), key, on_delivery=self._delivered)
-        waiting = self._producer.flush(DELIVER_S_MAX)
-        if waiting:
+    def write(self, alerts: Sequence[AlertRecord]) -> bool:
+        """Write alerts and wait; False when not all are known to be there: write all of them again."""
+        return self._all((self._config.topics.alerts, alert.key.encode(), alert.encode()) for alert in alerts)
+
+    def keep(self, snapshot: Snapshot) -> bool:
+        """Write a snapshot and wait; False when not all of it is known to be there."""
+        return self._all((self._config.topics.state, key, value) for key, value in pieces_of(snapshot))
+
+    def _all(self, records: Iterable[tuple[str, bytes, bytes]]) -> bool:
+        if waiting := self._producer.flush(0):
             return self._told(f"{waiting} records wait for a broker")
-        return self._told(self._failed[0]) if self._failed else self._told("")
+        self._failed.clear()
+        for topic, key, value in records:
+            partition = 0 if topic == self._config.topics.state else -1
+            self._producer.produce(topic, value, key, partition=partition, on_delivery=self._delivered)
+        if waiting := self._producer.flush(DELIVER_S_MAX):
+            return self._told(f"{waiting} records wait for a broker")
+        return self._told(self._failed[0] if self._failed else "")
 
     def _delivered(self, error: ClientError | None, message: Message) -> None:
         if error is not None:

@@ -14,11 +14,17 @@ from pipeline.slo.http import SloHttp
 from pipeline.slo.keeping import Keeper
 from pipeline.slo.notify import Notifier
 
+TALKATIVE = {"faust": logging.WARNING, "mode": logging.ERROR, "aiokafka": logging.CRITICAL}
+"""They tell of each step, and ten times a second that a broker is away; what matters of it is told here, once."""
+
 log = logging.getLogger(__name__)
 
 
 def run_slo(config: SloConfig) -> None:
     """Run until SIGTERM or SIGINT. Raises what ended it otherwise."""
+    if log.getEffectiveLevel() > logging.DEBUG:
+        for name, level in TALKATIVE.items():
+            logging.getLogger(name).setLevel(level)
     asyncio.run(_run(config))
 
 
@@ -45,6 +51,7 @@ async def _run(config: SloConfig) -> None:
             raise app.crash_reason
     finally:
         asking.end()
+        await duty.evaluate()
         posting.cancel()
         await app.stop()
         await http.stop()

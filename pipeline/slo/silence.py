@@ -1,6 +1,6 @@
 """Who has gone quiet: processes that no longer say anything, partitions that do not move while they have lag."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pipeline.slo.expected import Partition, Position
@@ -31,6 +31,10 @@ class Instances:
         known = self._heard.get(instance)
         if known is None or to_ms >= known.to_ms:
             self._heard[instance] = _Heard(to_ms, ended)
+
+    def known(self) -> Collection[str]:
+        """All that are not forgotten, ended ones too."""
+        return self._heard.keys()
 
     def last_ms(self) -> dict[str, int]:
         """When each process that has not ended was last heard of."""

@@ -124,6 +124,8 @@ class Watch:
         ]
         if hears_all:
             changed += self._quiet(now_ms)
+        for watched in self.pipelines.values():
+            watched.stretches.forget_all_but(watched.instances.known())
         for alert in changed:
             if alert.firing:
                 self.firing[alert.key] = alert
@@ -148,7 +150,7 @@ def _burn_alert(slo: WatchedSlo, verdict: Verdict, now_ms: int) -> AlertRecord:
     if verdict.firing:
         summary = (
             f"{promise.name}: the error budget of {promise.kind} (objective {promise.objective:.6g}) burns {burns}, "
-            f"limit {reading.pair.factor:g}; {left:.0%} of it is left"
+            f"limit {reading.pair.factor:g}; {_left(left)}"
         )
     else:
         summary = f"{promise.name}: the error budget no longer burns too fast: {burns}"
@@ -164,6 +166,10 @@ def _burn_alert(slo: WatchedSlo, verdict: Verdict, now_ms: int) -> AlertRecord:
         kind="burn",
         pipeline=promise.pipeline,
     )
+
+
+def _left(budget_left: float) -> str:
+    return f"{budget_left:.0%} of it is left" if budget_left >= 0 else f"it is spent {1 - budget_left:.3g} times over"
 
 
 def _quiet_alerts(watched: Watched, now_ms: int) -> Iterator[AlertRecord]:

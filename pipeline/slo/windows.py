@@ -35,6 +35,7 @@ class WindowCounts:
         self.step_ms = max(1, span_ms // STEPS)
         self._slots = -(-span_ms // self.step_ms) + 1
         self._counts: NDArray[np.int64] = np.zeros((self._slots, 2), np.int64)
+        self._good = self._bad = 0
         self._newest: int | None = None
 
     def add(self, at_ms: int, good: int, bad: int) -> bool:
@@ -45,6 +46,8 @@ class WindowCounts:
         if step <= self._newest - self._slots:
             return False
         self._counts[step % self._slots] += (good, bad)
+        self._good += good
+        self._bad += bad
         return True
 
     def counts(self, now_ms: int) -> Counts:
@@ -53,19 +56,18 @@ class WindowCounts:
         assert self._newest is not None
         now_ms = max(now_ms, self._newest * self.step_ms)
         first = (now_ms - self.span_ms) // self.step_ms
-        good, bad = self._counts.sum(axis=0)
         if first == self._newest - self._slots + 2:  # the oldest step held lies before the window
-            before = self._counts[(first - 1) % self._slots]
-            good, bad = good - before[0], bad - before[1]
-        return Counts(int(good), int(bad))
+            good, bad = self._counts[(first - 1) % self._slots].tolist()
+            return Counts(self._good - good, self._bad - bad)
+        return Counts(self._good, self._bad)
 
     def steps(self) -> list[tuple[int, int, int]]:
         """What is held, oldest first: (begin of the step in ms, good, bad); giving each to `add` makes the same."""
         if self._newest is None:
             return []
-        held = range(self._newest - self._slots + 1, self._newest + 1)
-        rows = ((step, *map(int, self._counts[step % self._slots])) for step in held)
-        return [(step * self.step_ms, good, bad) for step, good, bad in rows if good or bad]
+        held = np.arange(self._newest - self._slots + 1, self._newest + 1)
+        rows = np.column_stack((held * self.step_ms, self._counts[held % self._slots]))
+        return [(begin_ms, good, bad) for begin_ms, good, bad in rows[rows[:, 1:].any(axis=1)].tolist()]
 
     def _advance(self, step: int) -> None:
         if self._newest is None:
@@ -74,7 +76,11 @@ class WindowCounts:
             return
         if step - self._newest >= self._slots:
             self._counts[:] = 0
+            self._good = self._bad = 0
         else:
             gone = np.arange(self._newest + 1, step + 1) % self._slots
+            good, bad = self._counts[gone].sum(axis=0).tolist()
+            self._good -= good
+            self._bad -= bad
             self._counts[gone] = 0
         self._newest = step

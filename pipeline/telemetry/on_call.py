@@ -4,6 +4,7 @@ import logging
 
 from pipeline.clock import NS_PER_MS
 from pipeline.telemetry.histogram import Histogram
+from pipeline.telemetry.meter import UNDELIVERABLE
 from pipeline.telemetry.spell import Spell
 from pipeline.wire.metrics import MetricsRecord
 
@@ -18,7 +19,7 @@ class OnCall:
     def __init__(self, budget_ms: int, rows_max: int) -> None:
         self._budget_ms = budget_ms
         self._rows_max = rows_max
-        self._degraded, self._expired, self._held = Spell(), Spell(), Spell()
+        self._degraded, self._expired, self._held, self._buried = Spell(), Spell(), Spell(), Spell()
 
     def tell(self, record: MetricsRecord, _totals: MetricsRecord) -> None:
         """Look at one record; call with each."""
@@ -29,10 +30,11 @@ class OnCall:
             if count and (told := spell.happened(now_ns, count)) is not None:
                 since = f", {told.count} events in {told.lasted_s:.0f} s" if told.lasted_s else ""
                 text = "events are %s%s: %d of the last %d, %s"
-                log.warning(text, name, since, count, asked, self._why(record), extra=self._figures(record))
+                log.warning(text, name, since, count, asked, self._why(name, record), extra=self._figures(record))
             if not count and (told := spell.over(now_ns)) is not None:
                 log.info("events are %s no more: %d events in %.0f s", name, told.count, told.lasted_s)
         self._pressure(record, now_ns)
+        self._burials(record.dead_letter_codes.get(UNDELIVERABLE, 0), now_ns)
 
     def _pressure(self, record: MetricsRecord, now_ns: int) -> None:
         in_flight = record.levels.get("rows_in_flight", 0)
@@ -45,12 +47,19 @@ class OnCall:
         elif (told := self._held.over(now_ns)) is not None:
             log.info("no back-pressure any more, after %.0f s; reading stopped %d times", told.lasted_s, told.count)
 
-    def _why(self, record: MetricsRecord) -> str:
+    def _burials(self, count: int, now_ns: int) -> None:
+        if count and (told := self._buried.happened(now_ns, count)) is not None:
+            log.error("decisions can never be delivered: %d became dead letters in %.0f s", told.count, told.lasted_s)
+        if not count:
+            self._buried.over(now_ns)
+
+    def _why(self, name: str, record: MetricsRecord) -> str:
         tiers = ", ".join(f"{name} {count}" for name, count in record.tiers.items() if count) or "none"
         figures = self._figures(record)
+        reason = "no tier could" if name == "expired" else "the best tier could not"
         return (
-            f"since the tiers before could not answer in time (answered by {tiers}); {figures['rows_pending']} rows "
-            f"wait, lag {figures['lag']}, p99 in the queue {figures['queue_p99_ms']} ms, of a run "
+            f"since {reason} answer in time (answered by {tiers}); {figures['rows_pending']} rows wait, "
+            f"lag {figures['lag']}, p99 in the queue {figures['queue_p99_ms']} ms, of a run "
             f"{figures['score_p99_ms']} ms, of the age {figures['age_p99_ms']} ms; the budget is {self._budget_ms} ms"
         )
 

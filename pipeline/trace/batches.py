@@ -19,8 +19,7 @@ from pipeline.wire.trace_context import FLAGS, PARENT_ID
 
 EXPIRED = -1
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-_SAMPLED = tuple(b"13")
-"""The last digit of flags that say so, of the two flags that are passed on."""
+_FLAG = FLAGS.stop - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +119,13 @@ class BatchSpans:
     def _events(self, slots: NDArray[np.int32]) -> EventsTold:
         """Those that are told of; from here on their decisions have our spans as parents."""
         rows = self._rows
-        chosen = slots[:0]
-        if len(rows.traceparent):
-            sampled = np.isin(rows.traceparent[slots, FLAGS.stop - 1], _SAMPLED) & (rows.traceparent[slots, 0] != 0)
-            chosen = slots[sampled][: self._limits.links_max]
-        context, span_id = rows.traceparent[chosen].copy() if len(chosen) else _NO_CONTEXT, new_span_ids(len(chosen))
-        if len(chosen):
-            rows.traceparent[chosen, PARENT_ID] = span_id
+        if not self._limits.links_max:
+            return _NO_EVENTS
+        chosen = slots[np.flatnonzero(rows.traceparent[slots, _FLAG] & 1)[: self._limits.links_max]]
+        if not len(chosen):
+            return _NO_EVENTS
+        context, span_id = rows.traceparent[chosen], new_span_ids(len(chosen))
+        rows.traceparent[chosen, PARENT_ID] = span_id
         return EventsTold(
             context,
             span_id,
@@ -137,4 +136,6 @@ class BatchSpans:
         )
 
 
-_NO_CONTEXT = np.empty((0, 56), np.uint8)
+_NO_EVENTS = EventsTold(
+    np.empty((0, 56), np.uint8), new_span_ids(0), np.empty(0, np.int32), *np.empty((3, 0), np.int64)
+)

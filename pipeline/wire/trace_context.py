@@ -21,6 +21,7 @@ CARRIED, INVALID, STATE_DROPPED = range(3)
 
 _ABSENT, _BYTES, _STATE_BYTES_MAX = ABSENT, TRACEPARENT_BYTES, TRACESTATE_BYTES_MAX
 _CARRIED, _INVALID, _STATE_DROPPED = CARRIED, INVALID, STATE_DROPPED
+_LAST = FLAGS.stop - 1
 _DASH, _ZERO, _NINE, _A, _F = 0x2D, 0x30, 0x39, 0x61, 0x66
 _TAB, _SPACE, _TILDE = 0x09, 0x20, 0x7E
 
@@ -74,13 +75,15 @@ def take_contexts(
 ) -> None:
     """Take the contexts of a read's records, rows [first, first + n), from their two headers as they were found.
 
-    A row's `traceparent` is its text, or begins with 0 where there is none. `address` and `length`, int64[2, rows],
-    say where both headers lie that the decision passes on; a length of -1: none. `counts` is int64[3].
+    A row's `traceparent` is its text, or begins with 0 where there is none; its last digit is odd where the event is
+    sampled and even in all other cases. `address` and `length`, int64[2, rows], say where both headers lie that the
+    decision passes on; a length of -1: none. `counts` is int64[3].
     """
     base = traceparent.ctypes.data
     for index in range(found.shape[1]):
         row = first + index
         traceparent[row, 0] = 0
+        traceparent[row, _LAST] = 0
         length[0, row] = -1
         length[1, row] = -1
         if found_length[0, index] == _ABSENT:

@@ -1,6 +1,7 @@
 """Windows and burn rates hold for whatever arrives in whatever order."""
 
 from fractions import Fraction
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,17 +9,26 @@ from hypothesis import strategies as st
 from pipeline.slo.burn import BurnRules, Pair, SloBurn
 from pipeline.slo.windows import STEPS, WindowCounts
 
-SPANS = st.one_of(st.integers(1, 5000), st.integers(1, 400).map(lambda n: n * STEPS))
-EVENT = st.tuples(st.integers(0, 20_000), st.integers(0, 50), st.integers(0, 50))
-EVENTS = st.lists(EVENT, max_size=40)
+Event = tuple[int, int, int]
+COUNT = st.integers(0, 50)
 
 
-@given(SPANS, EVENTS, st.integers(0, 10_000))
-def test_a_window_holds_what_happened_in_it_give_or_take_a_step(
-    span_ms: int, events: list[tuple[int, int, int]], later_ms: int
-) -> None:
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[int, list[Event], int]:
+    """A span, events around its edges, and when it is looked at."""
+    span_ms = draw(st.one_of(st.integers(1, 40), st.integers(1, 5000), st.integers(1, 40).map(lambda n: n * STEPS)))
+    step_ms = WindowCounts(span_ms).step_ms
+    near = st.builds(lambda n, part: n * span_ms + part, st.integers(1, 3), st.integers(-2 * step_ms, 2 * step_ms))
+    times = st.one_of(st.integers(0, 4 * span_ms), near.map(lambda at_ms: max(0, at_ms)))
+    events = draw(st.lists(st.tuples(times, COUNT, COUNT), max_size=30))
+    newest_ms = max((at_ms for at_ms, *_ in events), default=0)
+    return span_ms, events, newest_ms + draw(st.one_of(st.integers(0, 2 * span_ms), st.sampled_from([0, span_ms])))
+
+
+@given(windows())
+def test_a_window_holds_what_happened_in_it_give_or_take_a_step(drawn: tuple[int, list[Event], int]) -> None:
+    span_ms, events, now_ms = drawn
     window = WindowCounts(span_ms)
-    now_ms = max((at for at, *_ in events), default=0) + later_ms
     for event in sorted(events):
         window.add(*event)
     begin_ms = (now_ms - span_ms) // window.step_ms * window.step_ms
@@ -27,22 +37,21 @@ def test_a_window_holds_what_happened_in_it_give_or_take_a_step(
     assert now_ms - begin_ms < span_ms + window.step_ms
 
 
-@given(SPANS, EVENTS, st.randoms(use_true_random=False))
-def test_the_order_of_arrival_does_not_matter(
-    span_ms: int, events: list[tuple[int, int, int]], random: object
-) -> None:
+@given(windows(), st.randoms(use_true_random=False))
+def test_the_order_of_arrival_does_not_matter(drawn: tuple[int, list[Event], int], random: Random) -> None:
+    span_ms, events, now_ms = drawn
     one, other = WindowCounts(span_ms), WindowCounts(span_ms)
     shuffled = list(events)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    random.shuffle(shuffled)
     for a, b in zip(events, shuffled, strict=True):
         one.add(*a)
         other.add(*b)
-    now_ms = max((at for at, *_ in events), default=0)
     assert one.counts(now_ms) == other.counts(now_ms)
 
 
-@given(SPANS, EVENTS)
-def test_a_window_is_made_again_from_its_steps(span_ms: int, events: list[tuple[int, int, int]]) -> None:
+@given(windows())
+def test_a_window_is_made_again_from_its_steps(drawn: tuple[int, list[Event], int]) -> None:
+    span_ms, events, now_ms = drawn
     window, again = WindowCounts(span_ms), WindowCounts(span_ms)
     for event in events:
         window.add(*event)
@@ -50,9 +59,8 @@ def test_a_window_is_made_again_from_its_steps(span_ms: int, events: list[tuple[
     assert len(steps) <= max(STEPS, span_ms // window.step_ms) + 2
     for step in steps:
         again.add(*step)
-    now_ms = max((at for at, *_ in events), default=0)
-    assert again.counts(now_ms) == window.counts(now_ms)
     assert again.steps() == steps
+    assert again.counts(now_ms) == window.counts(now_ms)
 
 
 @st.composite
@@ -71,22 +79,21 @@ def rules(draw: st.DrawFn) -> BurnRules:
             max_size=3,
         )
     )
-    return BurnRules(tuple(pairs), draw(st.integers(0, 60)), draw(st.integers(0, 20)), draw(st.integers(0, 1000)))
+    return BurnRules(tuple(pairs), draw(st.integers(0, 60)), draw(st.integers(0, 20)), draw(st.integers(0, 9)) * 100)
 
 
-@given(rules(), EVENTS, st.lists(st.integers(0, 700), min_size=1, max_size=40))
-def test_an_alert_is_as_its_definition_says(
-    rules: BurnRules, events: list[tuple[int, int, int]], gaps_ms: list[int]
-) -> None:
+LOOK = st.tuples(st.integers(0, 7).map(lambda n: n * 100), COUNT, COUNT)
+
+
+@given(rules(), st.lists(LOOK, min_size=1, max_size=40))
+def test_an_alert_is_as_its_definition_says(rules: BurnRules, looks: list[Event]) -> None:
     """By whole numbers and from all evaluations so far, where the state machine keeps only what it needs."""
     budget = Fraction(1, 8)
-    burn = SloBurn(float(budget), rules)
-    for event in sorted(events):
-        burn.add(*event)
-    now_ms = max((at for at, *_ in events), default=0)
+    burn, now_ms = SloBurn(float(budget), rules), 0
     looked: list[tuple[int, dict[str, bool]]] = []
-    for gap_ms in gaps_ms:
+    for gap_ms, good, bad in looks:
         now_ms += gap_ms
+        burn.add(now_ms, good, bad)
         exceeded = {pair.severity: False for pair in rules.pairs}
         for pair in rules.pairs:
             long, short = burn.windows[pair.long_ms].counts(now_ms), burn.windows[pair.short_ms].counts(now_ms)

@@ -53,6 +53,7 @@ def test_help_loads_no_compiler_and_no_client() -> None:
         (["config", "show", "-c", "frawd"], "headrace: frawd: no such file, and the shipped pipelines are"),
         (["config", "show", "--set", "pipeline.budgt_ms=1"], 'did you mean "budget_ms"'),
         (["run", "--set", "pipeline.budget_ms=100ms"], "expected a whole number of milliseconds"),
+        (["topics", "create", "--retention", "1w"], "found '1w', expected a duration such as"),
         (["simulate", "--rate", "0"], "--rate 0 sends as fast as possible and needs --count"),
         (["config", "check", "--set", 'features.night={ call = "nowhere:f" }'], "cannot import 'nowhere:f'"),
         (["config", "check", "--set", "models.folder=nowhere"], "there is no model fraud-gbt/1"),

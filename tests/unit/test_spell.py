@@ -51,7 +51,7 @@ def test_partitions_are_named_by_topic_neighbours_drawn_together() -> None:
     assert listed([]) == "nothing"
 
 
-def metrics(at_s: float, *, held: int = 0, in_flight: int = 0, **outcomes: int) -> MetricsRecord:
+def metrics(at_s: float, *, held: int = 0, in_flight: int = 0, buried: int = 0, **outcomes: int) -> MetricsRecord:
     to_ms = round(at_s * 1000)
     return MetricsRecord(
         pipeline="fraud",
@@ -61,7 +61,7 @@ def metrics(at_s: float, *, held: int = 0, in_flight: int = 0, **outcomes: int) 
         outcomes=outcomes,
         delivered=0,
         dead_letters=0,
-        dead_letter_codes={},
+        dead_letter_codes={"undeliverable": buried} if buried else {},
         deadline_misses=0,
         late=0,
         lag={"transactions/0": 40, "transactions/1": 2},
@@ -87,7 +87,7 @@ def test_an_overload_is_two_lines_however_many_batches_it_has(caplog: pytest.Log
     calm = [metrics(at, scored=100) for at in range(5)]
     hard = [metrics(at, scored=60, degraded=40) for at in range(5, 35)]
     began, ended = lines_of([*calm, *hard, *(metrics(at, scored=100) for at in range(35, 60))], caplog)
-    assert began.startswith("events are degraded: 40 of the last 100, since the tiers before could not answer")
+    assert began.startswith("events are degraded: 40 of the last 100, since the best tier could not answer in time")
     assert "answered by primary 60, lite 40" in began
     assert "7 rows wait, lag 42" in began
     assert ended == "events are degraded no more: 1200 events in 29 s"
@@ -96,6 +96,7 @@ def test_an_overload_is_two_lines_however_many_batches_it_has(caplog: pytest.Log
 def test_expired_events_are_told_apart_from_degraded_ones(caplog: pytest.LogCaptureFixture) -> None:
     told = lines_of([metrics(1, expired=3), metrics(2, degraded=1, expired=1)], caplog)
     assert [line.split(":")[0] for line in told] == ["events are expired", "events are degraded"]
+    assert ["no tier could answer in time" in line for line in told] == [True, False]
 
 
 def test_back_pressure_lasts_while_there_is_no_room_although_reading_stopped_once(
@@ -107,3 +108,9 @@ def test_back_pressure_lasts_while_there_is_no_room_although_reading_stopped_onc
     )
     assert began == "back-pressure: reading waits for room, 1000 of 1000 rows are in flight, lag 42"
     assert ended == "no back-pressure any more, after 38 s; reading stopped 1 times"
+
+
+def test_decisions_that_can_never_be_delivered_are_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    told = lines_of([metrics(1, buried=2), metrics(2, buried=1), *(metrics(at) for at in range(3, 30))], caplog)
+    assert told == ["decisions can never be delivered: 2 became dead letters in 0 s"]
+    assert caplog.records[0].levelno == logging.ERROR

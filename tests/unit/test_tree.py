@@ -36,7 +36,7 @@ def sources(*folders: str) -> list[Path]:
 CODE = sources("features", "models", "pipeline", "bench", "tests")
 TEXTS = sorted(
     path
-    for folder in ("features", "models", "pipeline", "bench", "tests", "docs", ".ci")
+    for folder in ("features", "models", "pipeline", "bench", "tests", "docs", "deploy", ".ci")
     for path in (ROOT / folder).rglob("*")
     if path.is_file() and path.suffix in TEXT and "__pycache__" not in path.parts
 ) + sorted(path for path in ROOT.iterdir() if path.is_file() and path.suffix in TEXT and path.name not in NOT_OURS)

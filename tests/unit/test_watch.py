@@ -17,6 +17,7 @@ from pipeline.wire.metrics import MetricsRecord
 
 CONFIG = load_slo("slo", environ={})
 EVALUATE_S = 15
+STEP_S = 5
 
 
 def record(
@@ -27,7 +28,7 @@ def record(
     return MetricsRecord(
         pipeline="fraud",
         instance=instance,
-        from_ms=round(at_s * 1000) - 1000,
+        from_ms=round((at_s - STEP_S) * 1000),
         to_ms=round(at_s * 1000),
         outcomes={"scored": count},
         delivered=count,
@@ -48,13 +49,14 @@ class Bench:
     alerts: list[tuple[int, AlertRecord]] = field(default_factory=list)
 
     def run(self, seconds: int, *, answers: bool = True, age_ms: int = 10) -> None:
-        for _ in range(seconds):
-            self.now_s += 1
+        for _ in range(seconds // STEP_S):
+            self.now_s += STEP_S
             now_ms = self.now_s * 1000
-            self.end += self.rate
+            events = self.rate * STEP_S
+            self.end += events
             if answers:
-                ages = {age_ms: self.rate}
-                late = self.end - self.committed - self.rate
+                ages = {age_ms: events}
+                late = self.end - self.committed - events
                 if late:
                     ages = {**ages, 60_000: late}
                 self.watch.take(record(self.now_s, ages), now_ms)
@@ -91,7 +93,7 @@ def test_an_outage_that_is_over_is_counted_once_and_resolves() -> None:
     slo = bench.watch.slos["fraud-latency"]
     charged = slo.bad
     assert 500 * 50 < charged <= 600 * 50
-    bench.run(1)
+    bench.run(STEP_S)
     # The events younger than what was counted are late too, and bad for the first time.
     assert slo.bad == 600 * 50
     assert slo.good + slo.bad == bench.end
@@ -242,6 +244,7 @@ def test_an_alert_says_what_it_is_about_and_is_read_back() -> None:
     assert alert.budget_left is not None
     assert alert.budget_left < 0
     assert "fraud-latency: the error budget of latency (objective 0.999) burns" in alert.summary
+    assert "it is spent" in alert.summary
     with pytest.raises(ValueError, match="not an alert"):
         decode_alert(b"{}")
 
