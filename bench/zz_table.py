@@ -73,6 +73,11 @@ def delivery(found: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def telemetry(found: dict[str, Any]) -> list[tuple[str, str]]:
+    name = "with metrics, health and page told and asked for each second, of the same process silent"
+    return [(name, f"{found['told_of_silent_median']:.3f} of the throughput")]
+
+
 def kernels(found: dict[str, Any]) -> list[tuple[str, str]]:
     memory = found["memory"]
     mean = found["ns_an_event"]["mean, exact"]["10000"]
@@ -185,6 +190,7 @@ def main() -> None:
         ("end_to_end", throughput),
         ("latency", latency),
         ("delivery", delivery),
+        ("telemetry", telemetry),
         ("recovery", recovery),
         ("batcher", batcher),
         ("overload", overload),

@@ -30,10 +30,11 @@ def check_models(config: PipelineConfig) -> str:
     """Load and warm every tier's model against the features. Raises ModelError; returns what runs where."""
     from pipeline.tiers import open_tiers
 
-    tiers = open_tiers(config, tuple(config.features))
-    return ", ".join(
-        f"{tier.name} = {tier.label.model}/{tier.label.version} on {tier.label.provider}" for tier in tiers
-    )
+    told = []
+    for tier in open_tiers(config, tuple(config.features)):
+        name, model, version, provider = tier.label
+        told.append(f"{name} = {model}/{version} on {provider}" if model else f"{name} = a rule")
+    return ", ".join(told)
 
 
 def check_kafka_settings(config: PipelineConfig) -> str:

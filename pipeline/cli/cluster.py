@@ -15,6 +15,12 @@ def missing_topics(settings: Mapping[str, str], topics: Collection[str], timeout
     return [topic for topic in topics if topic not in known]
 
 
+def reach(settings: Mapping[str, str], timeout_ms: int) -> tuple[Any, Any]:
+    """An admin client and what the cluster says of itself. Raises KafkaError naming the address when none answers."""
+    admin, errors = _admin(settings)
+    return admin, _described(admin, errors, settings, timeout_ms)
+
+
 def create_topics(
     settings: Mapping[str, str],
     partitions: Mapping[str, int],
@@ -59,15 +65,19 @@ def _admin(settings: Mapping[str, str]) -> tuple[Any, list[Any]]:
 
 
 def _known_topics(admin: Any, errors: list[Any], settings: Mapping[str, str], timeout_ms: int) -> Collection[str]:
+    known: Collection[str] = _described(admin, errors, settings, timeout_ms).topics
+    return known
+
+
+def _described(admin: Any, errors: list[Any], settings: Mapping[str, str], timeout_ms: int) -> Any:
     from confluent_kafka import KafkaException
 
     limit_ms = min(timeout_ms, REACH_MS_MAX)
     try:
-        known: Collection[str] = admin.list_topics(timeout=limit_ms / 1000).topics
+        return admin.list_topics(timeout=limit_ms / 1000)
     except KafkaException as error:
         address = settings["bootstrap.servers"]
         admin.poll(0)
         reasons = [error.str() for error in errors if error.name() != "_ALL_BROKERS_DOWN"]
         text = f"no broker answers at {address} within {limit_ms} ms" + "".join(f": {why}" for why in reasons[:1])
         raise KafkaError(error.args[0].code(), text) from None
-    return known
