@@ -26,6 +26,7 @@ PORTS = {
 COMMAND_S_MAX = 900
 ANSWER_S_MAX = 5
 HEAL_S_MAX = 120.0
+UP_AGAIN = 2
 POLL_S = 0.2
 LOG_LINES = 40
 T = TypeVar("T")
@@ -72,7 +73,14 @@ class Stack:
         return done.stdout
 
     def up(self, *services: str) -> None:
-        """Start and wait until all that has a health check is healthy."""
+        """Start and wait until all that has a health check is healthy.
+
+        Compose gives up at the first process that ends, on a starved machine for a broker that is slow to answer;
+        Docker starts it again, so we ask again.
+        """
+        for _ in range(UP_AGAIN):
+            if "dependency failed to start" not in self.compose("up", "-d", "--wait", *services, check=False):
+                break
         self.compose("up", "-d", "--wait", *services)
 
     def down(self) -> None:
