@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+from confluent_kafka import KafkaException
 
 from pipeline.kafka.broker import free_port
 
@@ -33,14 +34,17 @@ T = TypeVar("T")
 
 
 def eventually(ask: Callable[[], T], what: str, seconds: float = HEAL_S_MAX) -> T:
-    """What `ask` answers once it is true; an AssertionError with the last answer when it never is."""
+    """What `ask` answers once it is true; an AssertionError with the last answer when it never is.
+
+    Nobody there to answer is an answer.
+    """
     until_s = time.monotonic() + seconds
     while True:
         try:
             found: Any = ask()
             if found:
                 return found  # type: ignore[no-any-return]
-        except (OSError, urllib.error.URLError, json.JSONDecodeError) as error:
+        except (OSError, json.JSONDecodeError, KafkaException) as error:
             found = error
         assert time.monotonic() < until_s, f"{what}: not within {seconds:.0f} s, last: {found!r}"
         time.sleep(POLL_S)
