@@ -17,8 +17,9 @@ help: ## what there is
 demo: $(RUN_DONE) ## a pipeline over simulated traffic, live: PIPELINE=fraud or vision, SECONDS=20 RATE=2000
 	@$(BIN)/headrace demo --pipeline $(PIPELINE) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
+# Two at a time: many tests wait for a broker. A file stays together, with its fixtures.
 test: $(DEV_DONE) ## everything but the soak runs
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 check: $(DEV_DONE) ## ruff, mypy --strict and the fast tests
 	$(BIN)/ruff check .

@@ -19,9 +19,9 @@ RUNS = 5
 RESULT = Path(__file__).parent / "results" / "encode.json"
 
 
-def fraud_rows() -> tuple[Rows, Any]:
+def fraud_rows(*, traced: bool = False) -> tuple[Rows, Any]:
     """Rows like the fraud pipeline's, and the owner of their keys."""
-    rows, draw = Rows(ROWS, FEATURES), np.random.default_rng(1)
+    rows, draw = Rows(ROWS, FEATURES, traced=traced), np.random.default_rng(1)
     keys = [b"%d" % customer for customer in draw.integers(0, 5000, ROWS)]
     owner = np.frombuffer(b"".join(keys), np.uint8)
     rows.key_length[:] = [len(key) for key in keys]

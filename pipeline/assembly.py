@@ -1,6 +1,5 @@
 """A pipeline put together from its configuration: which object feeds which, and nothing else."""
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -30,9 +29,9 @@ from pipeline.state.stage import StateStage
 from pipeline.telemetry.health import Health
 from pipeline.telemetry.meter import Meter
 from pipeline.tier import ModelTier, Tier
+from pipeline.trace.build import tracing_of
 from pipeline.wire.metrics import MetricsRecord
 
-log = logging.getLogger(__name__)
 Sink = Callable[[MetricsRecord, MetricsRecord], None]
 CLOSE_MS_MAX = 3_000
 
@@ -67,6 +66,7 @@ class Assembly:
         layout = layout_of(config, features, tiers)
         self.rows = layout.new_rows(engine.rows_max)
         self.in_flight = InFlight(self.rows)
+        self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
@@ -121,6 +121,7 @@ class Assembly:
             self.state,
             self.positions,
             self.outlet.delivery_time,
+            self.tracing.reader,
         )
 
     def _outcome_watch(self) -> OutcomeWatch:
@@ -165,6 +166,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            spans=self.tracing.spans,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )
@@ -254,6 +256,7 @@ class Assembly:
         if self.state_consumer is not None:
             self.state_consumer.close(CLOSE_MS_MAX)
         self.guarantee.close()
+        self.tracing.close()
         if idle:  # else a session may still be decoding what a message holds
             self.in_flight.close()
         self.producer.flush(CLOSE_MS_MAX)

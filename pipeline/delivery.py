@@ -12,6 +12,7 @@ from pipeline.delivery_time import DeliveryTime
 from pipeline.hand_over import CommitPolicy
 from pipeline.in_flight import InFlight
 from pipeline.kafka.consumer import LaneConsumer
+from pipeline.kafka.headed import RowHeaders
 from pipeline.kafka.producer import LaneProducer
 from pipeline.kafka.transactions import TransactionalProducer
 from pipeline.kafka.wake import Wake
@@ -24,6 +25,7 @@ from pipeline.tier import Tier
 from pipeline.transactional_outlet import TransactionalOutlet
 from pipeline.transactions import Ended, Transactions
 from pipeline.wire.decision import DecisionEncoder
+from pipeline.wire.trace_context import TRACEPARENT, TRACESTATE
 
 log = logging.getLogger(__name__)
 CLOSE_S_MAX = 3.0
@@ -46,7 +48,7 @@ class AtLeastOnce:
     ) -> None:
         self._config = config
         self._in_flight = in_flight
-        topics = _topics(config, producer)
+        topics = _topics(config, producer, rows)
         source = config.catalog.decided.topic
         self.outlet: Publisher = Outlet(producer, encoder, rows, in_flight, topics, source, _delivery_time(config))
 
@@ -81,7 +83,7 @@ class ExactlyOnce:
         self.held_back_ms_max = timeout_ms + ABORT_CHECK_MS
         settings = {**kafka.producer_settings(), "transaction.timeout.ms": str(timeout_ms)}
         self._producer = TransactionalProducer(settings, kafka.transactional_id, wake)
-        topics = _topics(config, self._producer)
+        topics = _topics(config, self._producer, rows)
         self._producer.take_over(engine.request_ms_max)
         log.info("transactional id %s taken over", kafka.transactional_id)
         courier: Courier[Ended] = Courier(wake)
@@ -141,6 +143,7 @@ def guarantee_of(
         features=layout.published if config.publish.features else None,
         classes=layout.classes,
         reasons=layout.reasons,
+        traceparent=config.trace.propagate == "field",
     )
     if config.exactly_once:
         producer.partition_count(config.topics.dead_letters, config.engine.request_ms_max)
@@ -148,11 +151,13 @@ def guarantee_of(
     return AtLeastOnce(config, encoder, producer, rows, in_flight)
 
 
-def _topics(config: PipelineConfig, producer: LaneProducer) -> OutletTopics:
+def _topics(config: PipelineConfig, producer: LaneProducer, rows: Rows) -> OutletTopics:
     names, timeout_ms = config.topics, config.engine.request_ms_max
     partitions = producer.partition_count(names.decisions, timeout_ms)
     producer.partition_count(names.dead_letters, timeout_ms)
-    return OutletTopics(names.decisions, partitions, names.dead_letters)
+    carried = config.trace.propagate == "header"
+    headers = RowHeaders((TRACEPARENT, TRACESTATE), rows.header_address, rows.header_length) if carried else None
+    return OutletTopics(names.decisions, partitions, names.dead_letters, headers)
 
 
 def _delivery_time(config: PipelineConfig) -> DeliveryTime:

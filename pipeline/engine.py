@@ -10,6 +10,7 @@ from features.columns import Columns
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
+from pipeline.dead_letter_log import DeadLetterLog
 from pipeline.decide import Decider
 from pipeline.drain import Drain
 from pipeline.image_rows import Unscorable
@@ -22,6 +23,7 @@ from pipeline.outlet import Publisher
 from pipeline.rows import Rows
 from pipeline.scorer import Scorer
 from pipeline.telemetry.meter import Meter
+from pipeline.trace.batches import BatchSpans
 from pipeline.wire.dead_letter import DeadRecord
 
 IDLE_WAIT_MS_MAX = 100
@@ -115,6 +117,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        spans: BatchSpans | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
@@ -132,6 +135,8 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._spans = spans
+        self._letters = DeadLetterLog(clock.now_ns)
         self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
 
@@ -178,6 +183,7 @@ class Engine:
             return 0
         read, dead = self._state.poll()
         self._outlet.state_dead_letters(dead)
+        self._letters.of_state(dead)
         for record in dead:
             self._meter.dead_letter(record.code)
         return read
@@ -193,6 +199,7 @@ class Engine:
     def _bury(self, rejected: list[Rejected]) -> None:
         """Make dead letters of records that cannot become events."""
         self._outlet.dead_letters(rejected, self._clock.instant())
+        self._letters.rejected(rejected, self._rows.source)
         for item in rejected:
             self._meter.dead_letter(item.reject.code)
 
@@ -209,6 +216,8 @@ class Engine:
         while self._batcher.pending_rows or self._scorer.busy():
             plan = self._batcher.poll(self._clock.now_ns(), delivery.learned)
             for batch in plan.batches:
+                if self._spans is not None:
+                    self._spans.dispatched(batch)
                 self._scorer.submit(batch)
             finished = self._scorer.finished()
             for done in finished:
@@ -219,6 +228,8 @@ class Engine:
                 self._outcomes.scored(slots, done.batch.tier)
                 self._decider.scored(slots, done.batch.tier)
                 self._meter.batch(len(slots), done.batch.tier)
+                if self._spans is not None:
+                    self._spans.scored(done, slots)
                 decided.append(slots)
             for expired in (plan.expired, self._coalescer.superseded()):
                 if len(expired):
@@ -226,6 +237,8 @@ class Engine:
                     self._decider.expired(expired)
                     self._rows.dispatch_ns[expired] = self._clock.now_ns()
                     self._rows.score_ns[expired] = 0
+                    if self._spans is not None:
+                        self._spans.expired(expired)
                     decided.append(expired)
             if not finished:
                 break

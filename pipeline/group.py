@@ -6,12 +6,16 @@ from typing import Any
 
 from pipeline.committing import Committer
 from pipeline.drain import Drain
-from pipeline.errors import FencedError, LostOffsetsError
+from pipeline.errors import LostOffsetsError
 from pipeline.kafka.consumer import Assigned, CommitResult, ConsumerError, Lane, LaneConsumer, Revoked
-from pipeline.kafka.librdkafka import ERR_FENCED_INSTANCE_ID, KafkaError
+from pipeline.kafka.consumer_trouble import ConsumerTrouble
+from pipeline.kafka.librdkafka import KafkaError
+from pipeline.kafka.named import listed
 from pipeline.offsets import Watermarks
 from pipeline.state.choice import Bounds, OnLost
+from pipeline.state.export import partition_name
 from pipeline.state.stage import StateStage
+from pipeline.telemetry.spell import Spell
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,8 @@ class Group:
         self._watermarks = watermarks
         self._committer = committer
         self._limits = limits
+        self._trouble = ConsumerTrouble("consumer", consumer.address)
+        self._refusals = Spell()
         self.epoch = 0
         self.owned: set[Any] = set()
         self.drain: Drain | None = None
@@ -72,14 +78,13 @@ class Group:
         for event in events:
             if isinstance(event, Assigned):
                 self._assigned(event)
+                self._trouble.reached(now_ns)
             elif isinstance(event, Revoked):
                 self._revoked(event, now_ns)
             elif isinstance(event, CommitResult):
-                self._committed(event)
+                self._committed(event, now_ns)
             elif isinstance(event, ConsumerError):
-                if event.fatal:
-                    raise _end_of(event)
-                log.warning("consumer: %s", event.text)
+                self._trouble.heard(event, now_ns)
         return len(events)
 
     @property
@@ -108,7 +113,7 @@ class Group:
         self.drain = None
         if self._state is not None:
             self._state.follow_elsewhere(self.owned)
-        log.info("gave up %d partitions (%s)", len(partitions), "lost" if lost else "revoked")
+        log.info("gave up %s (%s)", listed(partitions), "lost" if lost else "revoked")
 
     def commit_finished(self) -> None:
         """Commit all that is finished and wait for the answer, within the request limit."""
@@ -121,21 +126,30 @@ class Group:
         self.owned |= set(event.partitions)
         if self._state is not None:
             self._state.assigned(starts, self.owned)
-        log.info("epoch %d: assigned %d partitions", self.epoch, len(event.partitions))
+        named, owned = listed(event.partitions), listed(self.owned)
+        begins = {partition_name(partition): bounds.committed for partition, bounds in starts.items()}
+        more = {"epoch": self.epoch, "offsets": begins}
+        log.info("epoch %d: assigned %s; all that is owned: %s", self.epoch, named, owned, extra=more)
 
     def _revoked(self, event: Revoked, now_ns: int) -> None:
         partitions = frozenset(event.partitions)
         self.owned -= partitions
+        log.info("%s are being %s", listed(partitions), "lost" if event.lost else "revoked")
         if self._state is not None:
             self._state.revoked(partitions)
         if self.drain is not None:
             partitions |= self.drain.partitions
         self.drain = Drain(partitions, now_ns + self._limits.drain_ns_max, event.lost)
 
-    def _committed(self, event: CommitResult) -> None:
-        if event.error is not None:
-            log.warning("commit failed, will be tried again: %s", event.error)
+    def _committed(self, event: CommitResult, now_ns: int) -> None:
         self._committer.answered(event)
+        if event.error is None:
+            self._trouble.reached(now_ns)
+            if (ended := self._refusals.over(now_ns, certain=True)) is not None:
+                log.warning("offsets are committed again, after %d failures in %.1f s", ended.count, ended.lasted_s)
+        elif (told := self._refusals.happened(now_ns)) is not None:
+            text = "offsets are not committed, %d failures in %.1f s, will be tried again: %s"
+            log.warning(text, told.count, told.lasted_s, event.error)
 
     def _starts(self, partitions: Any) -> dict[Any, Bounds]:
         """Of each partition what its topic holds, and the offset where deciding begins."""
@@ -155,10 +169,3 @@ class Group:
             starts[partition] = Bounds(low, high, offset)
             self.committed[partition] = offset
         return starts
-
-
-def _end_of(event: ConsumerError) -> Exception:
-    """What to raise for an error that no consumer recovers from."""
-    if event.code == ERR_FENCED_INSTANCE_ID:
-        return FencedError('this process\'s kafka."group.instance.id"', event.text)
-    return KafkaError(event.code, event.text)

@@ -24,6 +24,7 @@ from pipeline.kafka.messages import Messages, headers_at
 from pipeline.rows import Outcome, Rows
 from pipeline.runs import Run, runs_of
 from pipeline.state.positions import Positions
+from pipeline.trace.reader import TraceReader
 
 GOOD = 0
 
@@ -87,6 +88,7 @@ class Intake:
         state: FeatureState,
         positions: Positions,
         delivery_time: DeliveryTime,
+        traces: TraceReader | None = None,
     ) -> None:
         self._name = name
         self._limits = limits
@@ -96,6 +98,7 @@ class Intake:
         self._state = state
         self._positions = positions
         self._delivery_time = delivery_time
+        self._traces = traces
         self.columns = Columns(spec.schema_, rows.capacity_rows)
         self._decoder = decoder_of(spec, limits.value_bytes_max)
         self._id = spec.schema_.index(spec.id)
@@ -144,6 +147,8 @@ class Intake:
             rows.timestamp_ms,
         )
         self._pointer[chunk.first : chunk.first + chunk.rows] = messages.pointers
+        if self._traces is not None:
+            self._traces.take(chunk.first, messages.pointers)
         return chunk
 
     def _make_rows(self, run: Run, clock: SystemClock) -> list[Rejected]:

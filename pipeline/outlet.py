@@ -16,12 +16,14 @@ from pipeline.delivery_time import DeliveryTime
 from pipeline.errors import RefusedError, UndeliverableError
 from pipeline.in_flight import InFlight
 from pipeline.intake import Rejected
+from pipeline.kafka.headed import RowHeaders
 from pipeline.kafka.librdkafka import OF_THE_RECORD, error_text
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord, headers_of
 from pipeline.wire.decision import DecisionEncoder
 
+OnEncoded = Callable[[Rows, NDArray[Any], int, int], None]
 log = logging.getLogger(__name__)
 DEAD_LETTER_BIT = 1 << 40
 """Set in the opaque of a dead letter, so that its failure is told from a decision's."""
@@ -35,6 +37,8 @@ class OutletTopics:
     decisions: str
     decisions_partitions: int
     dead_letters: str
+    headers: RowHeaders | None = None
+    """Those that decisions are given."""
 
 
 class Publisher(Protocol):
@@ -42,6 +46,8 @@ class Publisher(Protocol):
 
     on_bury: Callable[[int], None]
     """Called with the slot of a decision that can never be delivered, before its outcome is that of a dead letter."""
+    on_encoded: OnEncoded
+    """Called with the rows, a batch's messages, and the time as monotonic ns and wall ms; whole until it returns."""
 
     @property
     def delivery_time(self) -> DeliveryTime:
@@ -104,6 +110,7 @@ class Outlet:
         self._unsent_dead: deque[tuple[DeadRecord, int]] = deque()
         self.delivery_time = delivery_time
         self.on_bury: Callable[[int], None] = lambda slot: None
+        self.on_encoded: OnEncoded = lambda rows, messages, now_ns, now_ms: None
         self.buried = 0
 
     def counts(self) -> dict[str, int]:
@@ -127,10 +134,11 @@ class Outlet:
             delivery_ns=self.delivery_time.learned.promised_ns,
             partitions=self._topics.decisions_partitions,
         )
+        self.on_encoded(self._rows, messages, now.mono_ns, now.wall_ms)
         self._send(messages)
 
     def _send(self, messages: NDArray[Any]) -> None:
-        errors = self._producer.produce_batch(self._topics.decisions, messages)
+        errors = self._producer.produce_batch(self._topics.decisions, messages, self._topics.headers)
         if errors is None:
             return
         full = errors == self._producer.QUEUE_FULL

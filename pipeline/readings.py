@@ -42,6 +42,7 @@ class Readings:
             "unreadable_deadlines": intake.unreadable_deadlines,
             "held": intake.held,
             **parts.outlet.counts(),
+            **parts.tracing.counts(),
             "not_finite": parts.decider.not_finite,
             "kafka_errors/producer": parts.producer.errors,
             "kafka_errors/consumer": parts.consumer.errors,

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.batch import NEVER_NS
 from pipeline.drain import Drain
 from pipeline.kafka.consumer import ConsumerError, Lane, LaneConsumer, TopicPartition
-from pipeline.kafka.librdkafka import KafkaError
+from pipeline.kafka.consumer_trouble import ConsumerTrouble
 from pipeline.wire.dead_letter import DeadRecord
 
 
@@ -27,6 +27,7 @@ class ReplayGroup:
 
     def __init__(self, consumer: LaneConsumer, starts: Mapping[TopicPartition, int]) -> None:
         self._consumer = consumer
+        self._trouble = ConsumerTrouble("consumer", consumer.address)
         consumer.assign(starts)
         self.drain: Drain | None = None
 
@@ -34,11 +35,11 @@ class ReplayGroup:
         """All of them."""
         return list(self._consumer.lanes.values())
 
-    def serve(self, _now_ns: int) -> int:
+    def serve(self, now_ns: int) -> int:
         """Errors of the client end a replay; there is nothing else to hear."""
         for event in self._consumer.control():
-            if isinstance(event, ConsumerError) and event.fatal:
-                raise KafkaError(event.code, event.text)
+            if isinstance(event, ConsumerError):
+                self._trouble.heard(event, now_ns)
         return 0
 
     def due_ns(self) -> int:

@@ -28,6 +28,7 @@ class RowLayout:
     classes: tuple[str, ...]
     reasons: tuple[str, ...]
     overrides: tuple[Override, ...]
+    traced: bool = False
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -47,6 +48,7 @@ class RowLayout:
             measures=len(self.measures),
             outcomes=len(self.outcomes),
             reasons=len(self.reasons),
+            traced=self.traced,
         )
 
 
@@ -73,7 +75,7 @@ def layout_of(config: PipelineConfig, features: FeatureSet, tiers: Sequence[Tier
     reasons += [LIKE] if config.reuse.near_bits >= 0 else []
     reasons += [SUPERSEDED] if config.pipeline.coalesce else []
     overrides = tuple(_override(config, number, sources) for number in range(len(config.overrides)))
-    return RowLayout(*sources, classes_of(tiers), tuple(reasons), overrides)
+    return RowLayout(*sources, classes_of(tiers), tuple(reasons), overrides, config.trace.reads_headers)
 
 
 def _override(config: PipelineConfig, number: int, sources: Sequence[tuple[str, ...]]) -> Override:

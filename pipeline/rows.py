@@ -28,7 +28,8 @@ class Rows:
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. Of an image there are the
     `probabilities` of each class, the `likeliest` (-1: none told), `measures` and `perceptual_hash` of its pixels;
     `outcomes` are the features of outcome state, `reasons` has a number for each that applies. What of these is not
-    known of a row is NaN.
+    known of a row is NaN. With `traced` there is the text of each event's `traceparent` (first byte 0: none), and
+    where the headers lie that its decision passes on.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Rows:
         measures: int = 0,
         outcomes: int = 0,
         reasons: int = 0,
+        traced: bool = False,
     ) -> None:
         self.capacity_rows = capacity_rows
         n = capacity_rows
@@ -73,6 +75,10 @@ class Rows:
         self.chunk: NDArray[np.int32] = np.zeros(n, np.int32)
         self.features64: NDArray[np.float64] = np.zeros((n, features), np.float64)
         self.features32: NDArray[np.float32] = np.zeros((n, features), np.float32)
+        traced_rows = n if traced else 0
+        self.traceparent: NDArray[np.uint8] = np.zeros((traced_rows, 56), np.uint8)
+        self.header_address: NDArray[np.int64] = np.zeros((2, traced_rows), np.int64)
+        self.header_length: NDArray[np.int64] = np.full((2, traced_rows), -1, np.int64)
         self._untold = [array for array in (self.measures, self.outcomes, self.reasons) if array.shape[1]]
         self._head = 0
         self._tail = 0
@@ -82,6 +88,10 @@ class Rows:
     def used_rows(self) -> int:
         """Slots claimed and not yet freed, with the gap left where a run would have wrapped."""
         return self._used_rows
+
+    def source(self, slot: int) -> tuple[int, int]:
+        """Partition and offset of a slot's record."""
+        return int(self.partition[slot]), int(self.offset[slot])
 
     def room(self) -> int:
         """How many slots the next `claim` can take in one run."""

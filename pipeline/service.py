@@ -3,21 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from aiohttp.web import RouteDef
-
-from pipeline.assembly import Assembly, Sink, instance_name
+from pipeline.assembly import Assembly, Sink
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
-from pipeline.readings import health_of
+from pipeline.console import Console
 from pipeline.row_layout import features_of
-from pipeline.telemetry.board import Board
-from pipeline.telemetry.health import Health
-from pipeline.telemetry.health_routes import health_routes
-from pipeline.telemetry.http_server import HttpServer
-from pipeline.telemetry.prometheus import PipelineCollector, metrics_route, models_of
+from pipeline.telemetry.on_call import OnCall
 from pipeline.tiers import open_tiers
 from pipeline.wire.metrics import MetricsRecord
 
@@ -38,25 +31,22 @@ def run_pipeline(
     stop: threading.Event,
     on_meter: Sink | None = None,
     on_ready: Callable[[], None] | None = None,
+    on_serving: Callable[[str], None] | None = None,
 ) -> Summary:
     """Run until `stop` is set (a replay: until all is decided), then drain within `drain_ms_max`.
 
     `on_meter` is called with each metrics record and the totals so far, in this thread; `on_ready` once, when
-    models are warm and the group is being joined. Raises HeadraceError, KafkaError or ValueError with a text
-    meant for the operator.
+    models are warm and the group is being joined; `on_serving` before that, with the address of the live page where
+    there is one. Raises HeadraceError, KafkaError or ValueError with a text meant for the operator.
     """
-    clock, board = SystemClock(), Board()
-    health = health_of(config, clock.instant())
-    collector = PipelineCollector(config, instance_name(), board, health, clock.instant)
-    routes = [metrics_route(collector), *health_routes(health, clock.instant)]
-    sinks = [board.tell] if on_meter is None else [board.tell, on_meter]
-    with _server_of(config, routes):
-        return _run(config, stop, sinks, on_ready, clock, health, collector)
-
-
-def _server_of(config: PipelineConfig, routes: Sequence[RouteDef]) -> AbstractContextManager[object]:
-    """What answers over HTTP from the first moment on, before models are warm."""
-    return HttpServer(config.http, routes) if config.http.enabled else nullcontext()
+    clock = SystemClock()
+    console = Console(config, clock)
+    on_call = OnCall(config.pipeline.budget_ms, config.engine.rows_max)
+    sinks = [console.sink, on_call.tell, *([] if on_meter is None else [on_meter])]
+    with console.server() as server:
+        if on_serving is not None and server is not None and server.url:
+            on_serving(server.url)
+        return _run(config, stop, sinks, on_ready, clock, console)
 
 
 def _run(
@@ -65,13 +55,13 @@ def _run(
     sinks: Sequence[Sink],
     on_ready: Callable[[], None] | None,
     clock: SystemClock,
-    health: Health,
-    collector: PipelineCollector,
+    console: Console,
 ) -> Summary:
     features = features_of(config)
     tiers = open_tiers(config, features.names)
-    collector.models = models_of(tiers)
-    assembly = Assembly(config, tiers, features, sinks, clock, health)
+    console.knows(tiers)
+    assembly = Assembly(config, tiers, features, sinks, clock, console.health)
+    console.watch(assembly)
     try:
         log.info("models are warm, group %s is being joined", config.kafka.common["group.id"])
         assembly.start()
@@ -79,8 +69,28 @@ def _run(
             on_ready()
         assembly.engine.run(lambda: stop.is_set() or assembly.finished())
         assembly.pulse.drain(clock.now_ns())
-        until_ns = clock.now_ns() + config.engine.drain_ms_max * NS_PER_MS
-        drained = assembly.engine.drain(until_ns)
-        return Summary(drained, assembly.meter.finish(clock.instant(), ended=True))
+        return _drained(assembly, clock)
     finally:
         assembly.close()
+
+
+def _drained(assembly: Assembly, clock: SystemClock) -> Summary:
+    """Finish what is in flight, and say how that ended."""
+    limit_ms, began_ns = assembly.config.engine.drain_ms_max, clock.now_ns()
+    log.info("told to stop: %d rows in flight are finished, %d ms at most", assembly.in_flight.used_rows, limit_ms)
+    drained = assembly.engine.drain(began_ns + limit_ms * NS_PER_MS)
+    took_ms = (clock.now_ns() - began_ns) // NS_PER_MS
+    summary = Summary(drained, assembly.meter.finish(clock.instant(), ended=True))
+    if drained:
+        log.info(
+            "drained in %d ms: every outcome is delivered, every offset committed", took_ms, extra=_ended(summary)
+        )
+    else:
+        left = assembly.in_flight.used_rows
+        text = "not drained in %d ms: %d rows are left to the next start, which decides them again"
+        log.warning(text, took_ms, left, extra=_ended(summary))
+    return summary
+
+
+def _ended(summary: Summary) -> dict[str, object]:
+    return {"outcomes": summary.totals.outcomes, "read": summary.totals.counts.get("read", 0)}

@@ -5,6 +5,7 @@ between processes; so each process reads it here, outside the group, and publish
 lanes rebuild the windows of a partition's own entities up to the offset where deciding begins.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from features.catalog import InputSpec
 from features.columns import Columns
 from features.state import FeatureState
 from pipeline.decoders import decoder_of
-from pipeline.kafka.consumer import Lane, LaneConsumer
+from pipeline.kafka.consumer import ConsumerError, Lane, LaneConsumer
+from pipeline.kafka.consumer_trouble import ConsumerTrouble
 from pipeline.kafka.messages import Messages
 from pipeline.state.positions import Positions
 from pipeline.wire.dead_letter import DeadRecord
@@ -81,6 +83,7 @@ class StateLanes:
         deciding: Iterable[Any],
     ) -> None:
         self._consumer = consumer
+        self._trouble = ConsumerTrouble("consumer of state inputs", consumer.address)
         self._state = state
         self._positions = positions
         self._rows_max = rows_max
@@ -147,8 +150,14 @@ class StateLanes:
         return sum(max(0, follow.barrier - follow.next_offset) for follow in self._follows.values())
 
     def poll(self) -> tuple[int, list[DeadRecord]]:
-        """One turn over all lanes; returns the records read and those that cannot become events."""
+        """One turn over all lanes; returns the records read and those that cannot become events.
+
+        Raises KafkaError for what cannot be recovered.
+        """
         read, dead, finished = 0, [], []
+        for event in self._consumer.control():
+            if isinstance(event, ConsumerError):
+                self._trouble.heard(event, time.monotonic_ns())
         for partition, follow in list(self._follows.items()):
             lane = self._consumer.lanes.get(partition)
             if lane is None:
@@ -164,6 +173,8 @@ class StateLanes:
             if follow.passed(follow.until):
                 finished.append(partition)
         self.leave(finished)
+        if read:
+            self._trouble.reached(time.monotonic_ns())
         return read, dead
 
     def _reached(self, partition: Any, follow: _Follow, offset: int) -> None:

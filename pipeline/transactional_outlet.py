@@ -1,6 +1,5 @@
 """Publish in transactions: outcomes go with the offsets below which they are all there is."""
 
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,7 @@ from pipeline.intake import Rejected
 from pipeline.kafka.librdkafka import ERR_FATAL, ERR_PURGE_QUEUE, ERR_STATE, OF_THE_RECORD, error_text
 from pipeline.kafka.producer import ANY_PARTITION
 from pipeline.kafka.transactions import TransactionalProducer
-from pipeline.outlet import DEAD_LETTER_BIT, OutletTopics, slot_of
+from pipeline.outlet import DEAD_LETTER_BIT, OnEncoded, OutletTopics, slot_of
 from pipeline.plain_letters import PlainLetters
 from pipeline.refusals import NEVER_TAKEN, REFUSALS, guilty
 from pipeline.rows import Outcome, Rows
@@ -26,7 +25,6 @@ from pipeline.transactions import Ended, Parcel, Transactions
 from pipeline.wire.dead_letter import DeadRecord, headers_of
 from pipeline.wire.decision import DecisionEncoder, EncodedMemory
 
-log = logging.getLogger(__name__)
 POOL_BYTES_MAX = 64 << 20
 NOT_IN_A_TRANSACTION = frozenset({ERR_STATE, ERR_FATAL, ERR_PURGE_QUEUE})
 """What the producer says of any message once its transaction cannot be committed."""
@@ -70,6 +68,7 @@ class TransactionalOutlet:
         self._pool: list[EncodedMemory] = []
         self.delivery_time = delivery_time
         self.on_bury: Callable[[int], None] = lambda slot: None
+        self.on_encoded: OnEncoded = lambda rows, messages, now_ns, now_ms: None
         self.buried = 0
 
     def _decided(self, chunk: Chunk) -> bool:
@@ -142,6 +141,7 @@ class TransactionalOutlet:
             partitions=self._topics.decisions_partitions,
             memory=memory,
         )
+        self.on_encoded(self._rows, messages, now.mono_ns, now.wall_ms)
         return Parcel(chunks, messages, [(self._dead.pop(slot), slot) for slot in slots[dead].tolist()], memory)
 
     def _send(self, parcel: Parcel) -> None:
@@ -166,7 +166,7 @@ class TransactionalOutlet:
 
     def _offer(self, parcel: Parcel, messages: NDArray[Any]) -> NDArray[Any] | None:
         """Produce decisions; returns those that found no room. What can never be taken becomes a dead letter."""
-        errors = self._producer.produce_batch(self._topics.decisions, messages)
+        errors = self._producer.produce_batch(self._topics.decisions, messages, self._topics.headers)
         if errors is None:
             return None
         full = errors == self._producer.QUEUE_FULL
@@ -229,7 +229,6 @@ class TransactionalOutlet:
         else:
             if ended.code in NEVER_TAKEN:
                 raise RefusedError(self._topics.decisions, ended.error)
-            log.warning("a transaction was aborted, its outcomes are published again: %s", ended.error)
             self._aborted(ended)
 
     def _committed(self, ended: Ended, now: Instant) -> None:

@@ -15,6 +15,7 @@ from pipeline.in_flight import Chunk
 from pipeline.kafka.librdkafka import KafkaError
 from pipeline.kafka.transactions import AbortNeededError, TransactionalProducer
 from pipeline.rows import Outcome
+from pipeline.telemetry.spell import Spell
 from pipeline.wire.dead_letter import DeadRecord
 from pipeline.wire.decision import EncodedMemory
 
@@ -79,6 +80,7 @@ class Transactions:
     def __init__(self, producer: TransactionalProducer, courier: Courier[Ended]) -> None:
         self._producer = producer
         self._courier = courier
+        self._trouble = Spell()
         self._parcels: list[Parcel] = []
         self.committed: dict[Any, int] = {}
         self.rows = 0
@@ -144,6 +146,7 @@ class Transactions:
         ended = self._courier.result()
         if ended is None:
             return None
+        self._tell(ended, time.monotonic_ns())
         if ended.error is None:
             self.committed.update(ended.offsets)
             self.commits += 1
@@ -151,6 +154,13 @@ class Transactions:
         else:
             self.aborts += 1
         return ended
+
+    def _tell(self, ended: Ended, now_ns: int) -> None:
+        if ended.error is None and (told := self._trouble.over(now_ns)) is not None:
+            log.info("transactions are committed again, after %d aborts in %.1f s", told.count, told.lasted_s)
+        elif ended.error is not None and (told := self._trouble.happened(now_ns)) is not None:
+            text = "transactions are aborted, their outcomes are published again, %d in %.1f s: %s"
+            log.warning(text, told.count, told.lasted_s, ended.error)
 
     def close(self, timeout_s: float) -> bool:
         """Take back what was not committed, end the thread; True when that ended within the time."""

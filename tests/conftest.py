@@ -1,13 +1,20 @@
 """Clusters to test against: the embedded one for speed, a real broker for what a broker does."""
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pipeline.kafka.embedded import EmbeddedCluster
+from pipeline.telemetry.logs import CONTENTS, OURS, LimitedHandler
+
+# How long an example takes says how busy the machine is, not whether the code is right.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 IMAGE = "apache/kafka:4.1.1"
 DATA = Path(os.environ.get("TRANSACTIONS_FOLDER", Path(__file__).parent.parent.parent / "shared" / "data"))
@@ -66,6 +73,18 @@ def _first_that_starts() -> Iterator[str]:
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command sets levels and a handler for its process; a test's end takes them back."""
+    named = [logging.getLogger(name) for name in ("", *OURS, CONTENTS.name)]
+    before = [(logger, logger.level) for logger in named]
+    yield
+    for logger, level in before:
+        logger.setLevel(level)
+    for handler in [each for each in logging.getLogger().handlers if isinstance(each, LimitedHandler)]:
+        logging.getLogger().removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,13 @@ from models.manifest import ImageInput
 from models.preprocess import Scratch, prepare
 from models.train.pictures import Pictures
 
+EXPOSURES = (0.15, 1.0)
+"""The mean that a picture of another exposure has, of white."""
+UNEVENNESS = 0.35
+"""How far its light rises or falls: the deviation of its logarithm at nine places."""
+DARKEST = 0.01
+"""A black picture stays one."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -27,12 +34,20 @@ class Augmentation:
     further away, and what is small in training is smaller still."""
     shading: float = 0.7
     """How much light rises or falls across and down: from the middle to an edge by a factor of up to e to this."""
+    exposed: float = 0.5
+    """This share of pictures is seen as bright as chance has it, in light that rises and falls over the picture, up
+    to white where it is too much: how light or dark metal is tells nothing of what is wrong with it."""
     brightness: float = 0.2
     contrast: float = 0.3
     noise: float = 0.02
     mirrored: bool = True
     turned: bool = False
     """By a quarter, too."""
+
+
+def _through_three(at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """float64[places, 3]: what values at -1, 0 and 1 count at each place of the parabola through them."""
+    return np.stack([at * (at - 1) / 2, 1 - at * at, at * (at + 1) / 2], axis=1)
 
 
 def shown(pictures: Pictures, image: ImageInput) -> NDArray[np.float32]:
@@ -91,7 +106,8 @@ class Augmenter:
         shift = random.uniform(-how.brightness, how.brightness, (len(rows), 1, 1, 1))
         grain = random.standard_normal(out.shape, np.float32) * random.uniform(0, how.noise, (len(rows), 1, 1, 1))
         middle = (out * std + mean).mean((2, 3), keepdims=True)
-        changed = ((out * std + mean - middle) * contrast + middle + shift) * self._light(len(rows), random) + grain
+        light = self._light(len(rows), random) * self._exposure(middle, random)
+        changed = ((out * std + mean - middle) * contrast + middle + shift) * light + grain
         result: NDArray[np.float32] = ((np.clip(changed, 0, 1) - mean) / std).astype(np.float32)
         return result
 
@@ -109,6 +125,17 @@ class Augmenter:
         across, down = (np.linspace(-1, 1, side) for side in (self._image.width, self._image.height))
         slopes = random.uniform(-self._augmentation.shading, self._augmentation.shading, (2, rows, 1, 1, 1))
         light: NDArray[np.float64] = np.exp(slopes[0] * across + slopes[1] * down[:, None])
+        return light
+
+    def _exposure(self, middle: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float64]:
+        """float64[rows, 1, H, W]: by what the light of some pictures differs, given the mean of each."""
+        light: NDArray[np.float64] = np.ones((len(middle), 1, self._image.height, self._image.width))
+        chosen = random.random(len(middle)) < self._augmentation.exposed
+        level = random.uniform(*EXPOSURES, (int(chosen.sum()), 1, 1, 1))
+        nodes = random.normal(0, UNEVENNESS, (len(level), 1, 3, 3))
+        across, down = (_through_three(np.linspace(-1, 1, side)) for side in (self._image.width, self._image.height))
+        mean = np.maximum(middle[chosen].mean(1, keepdims=True), DARKEST)
+        light[chosen] = level / mean * np.exp(down @ nodes @ across.T)
         return light
 
     def _mirrored(self, place: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:

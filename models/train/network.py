@@ -1,8 +1,12 @@
 """A small convolutional network and its training: the one place that needs JAX.
 
-A chain of convolution, batch norm and ReLU, the mean over what is left of the picture, one dense layer: nothing but
-what quantises well and what ONNX Runtime has its best kernels for. A convolution with a stride is written as one
-matrix product over shifted copies: XLA's own takes up to half as long again backwards on a CPU.
+A chain of convolution, batch norm and ReLU, the mean and the most over what is left of the picture, one dense layer:
+nothing but what quantises well and what ONNX Runtime has its best kernels for. The mean tells what the metal is like,
+the most what is there in one place: a small streak is lost in a mean. The first layer's kernels sum to zero, see no
+edge, and so nothing depends on how bright a picture is on the whole, which the next lamp changes.
+
+A convolution with a stride is written as one matrix product over shifted copies: XLA's own takes up to half as long
+again backwards on a CPU.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,12 +19,15 @@ import numpy as np
 import optax
 from numpy.typing import NDArray
 
-from models.train.onnx_conv import Folded, Layer
+from models.train.onnx_conv import Folded, Layer, padding
 
 _settings: Any = jax.config
 _settings.update("jax_platforms", "cpu")  # the network is small, and a result is to be the same everywhere
 NORM_EPSILON = 1e-5
 NORM_MOMENTUM = 0.9
+POOLS = 2
+MOST_SHARE = 0.3
+"""Of the weights of means at the start: the most of a channel is larger than its mean."""
 Floats = NDArray[np.float32]
 
 
@@ -58,7 +65,8 @@ class Network:
                 {"mean": np.zeros(layer.channels, np.float32), "var": np.ones(layer.channels, np.float32)}
             )
             channels = layer.channels
-        kernel = random.normal(0, np.sqrt(1 / channels), (channels, classes))
+        kernel = random.normal(0, np.sqrt(1 / channels), (POOLS * channels, classes))
+        kernel[channels:] *= MOST_SHARE
         self.weights.append({"kernel": kernel.astype(np.float32), "shift": np.zeros(classes, np.float32)})
 
     def resume(self, folded: Folded, images: Floats) -> None:
@@ -69,7 +77,7 @@ class Network:
         values = jnp.transpose(images, (0, 2, 3, 1))
         for number, layer in enumerate(self.layers):
             kernel, biases = folded.weights[number].transpose(2, 3, 1, 0), folded.biases[number]
-            values = _convolve(values, kernel, layer.stride)
+            values = _convolve(values, kernel, layer, number)
             mean, var = (np.asarray(part) for part in (values.mean((0, 1, 2)), values.var((0, 1, 2))))
             self.weights[number] = {
                 "kernel": kernel,
@@ -84,18 +92,19 @@ class Network:
     def probabilities(self, images: Floats) -> Floats:
         """float32[rows, classes] of images float32[rows, C, H, W], by JAX: what the ONNX model has to give."""
         values = jnp.transpose(images, (0, 2, 3, 1))
-        for layer, part, running in zip(self.layers, self.weights, self.running, strict=False):
-            raw = _convolve(values, part["kernel"], layer.stride)
+        for number, (layer, part, running) in enumerate(zip(self.layers, self.weights, self.running, strict=False)):
+            raw = _convolve(values, part["kernel"], layer, number)
             values = jax.nn.relu(_normed(raw, part, running["mean"], running["var"]))
-        logits = values.mean((1, 2)) @ self.weights[-1]["kernel"] + self.weights[-1]["shift"]
+        logits = _pooled(values) @ self.weights[-1]["kernel"] + self.weights[-1]["shift"]
         return np.asarray(jax.nn.softmax(logits))
 
     def folded(self) -> Folded:
         """What runs: every norm is part of its convolution."""
         weights, biases = [], []
-        for part, running in zip(self.weights, self.running, strict=False):
+        for number, (part, running) in enumerate(zip(self.weights, self.running, strict=False)):
             factor = part["scale"] / np.sqrt(np.asarray(running["var"]) + NORM_EPSILON)
-            weights.append(np.ascontiguousarray((np.asarray(part["kernel"]) * factor).transpose(3, 2, 0, 1)))
+            kernel = np.asarray(part["kernel"] if number else _blind(part["kernel"]))
+            weights.append(np.ascontiguousarray((kernel * factor).transpose(3, 2, 0, 1)))
             biases.append(np.asarray(part["shift"] - running["mean"] * factor))
         head = self.weights[-1]
         return Folded(
@@ -108,8 +117,21 @@ def _normed(values: Any, part: dict[str, Any], mean: Any, var: Any) -> Any:
     return values * factor + (part["shift"] - mean * factor)
 
 
-def _convolve(images: Any, kernel: Any, stride: int) -> Any:
-    size, pad = kernel.shape[0], kernel.shape[0] // 2
+def _pooled(values: Any) -> Any:
+    """[rows, 2 * channels] of [rows, height, width, channels]: the mean of each channel, then the most of each."""
+    return jnp.concatenate([values.mean((1, 2)), values.max((1, 2))], axis=-1)
+
+
+def _blind(kernel: Any) -> Any:
+    """A kernel that gives nothing for a picture of one tone."""
+    return kernel - kernel.mean((0, 1), keepdims=True)
+
+
+def _convolve(images: Any, kernel: Any, layer: Layer, number: int) -> Any:
+    """What layer `number` makes of images [rows, height, width, channels]."""
+    size, stride, pad = layer.kernel, layer.stride, padding(number, layer)
+    if number == 0:
+        kernel = _blind(kernel)
     rows, height, width, channels = images.shape
     if stride == 1:
         order = ("NHWC", "HWIO", "NHWC")
@@ -131,8 +153,8 @@ def _forward(
     """Logits of a batch float32[rows, C, H, W] by its own statistics, and the running ones moved towards them."""
     values = jnp.transpose(images, (0, 2, 3, 1))
     moved = []
-    for layer, part, old in zip(layers, weights, running, strict=False):
-        values = _convolve(values, part["kernel"], layer.stride)
+    for number, (layer, part, old) in enumerate(zip(layers, weights, running, strict=False)):
+        values = _convolve(values, part["kernel"], layer, number)
         mean, var = values.mean((0, 1, 2)), values.var((0, 1, 2))
         moved.append(
             {
@@ -141,7 +163,7 @@ def _forward(
             }
         )
         values = jax.nn.relu(_normed(values, part, mean, var))
-    pooled = values.mean((1, 2)) * keep
+    pooled = _pooled(values) * keep
     return pooled @ weights[-1]["kernel"] + weights[-1]["shift"], moved
 
 
@@ -177,7 +199,7 @@ def fit(
     for epoch in range(recipe.epochs):
         losses = []
         for images, truth in batches(epoch):
-            kept = drops.random((len(images), layers[-1].channels)) >= recipe.dropout
+            kept = drops.random((len(images), POOLS * layers[-1].channels)) >= recipe.dropout
             keep = kept.astype(np.float32) / (1 - recipe.dropout)
             weights, running, state, loss = step(weights, running, state, images, truth, keep)
             losses.append(loss)

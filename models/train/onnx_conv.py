@@ -13,16 +13,26 @@ from models.train.onnx_trees import IR_VERSION, OPSET
 
 INPUT, OUTPUT = "image", "probabilities"
 STEM, SOFTMAX = "convolution_0", "softmax"
+HEAD = ("mean", "most", "pooled", "dense", SOFTMAX)
+"""What comes behind the last convolution."""
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One convolution: square kernels, as many zeros around the picture as keep it whole at stride 1."""
+    """One convolution: square kernels."""
 
     kernel: int
     stride: int
     channels: int
+
+
+def padding(number: int, layer: Layer) -> int:
+    """Zeros around what layer `number` reads: as many as keep it whole at stride 1, around a picture none.
+
+    Beside zeros a kernel that is blind to tone would see how far a picture's edge is from the mean.
+    """
+    return 0 if number == 0 else layer.kernel // 2
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Folded:
     weights: tuple[Floats, ...]
     biases: tuple[Floats, ...]
     dense: Floats
-    """float32[channels, classes]"""
+    """float32[2 * channels, classes], for the means of all channels, then for the most of each."""
     dense_bias: Floats
 
 
@@ -57,7 +67,7 @@ def network_to_onnx(folded: Folded, image: ImageInput, temperature: float = 1.0)
                 name=name,
                 kernel_shape=[layer.kernel] * 2,
                 strides=[layer.stride] * 2,
-                pads=[layer.kernel // 2] * 4,
+                pads=[padding(number, layer)] * 4,
             )
         )
         values = f"rectified_{number}"
@@ -66,7 +76,9 @@ def network_to_onnx(folded: Folded, image: ImageInput, temperature: float = 1.0)
     tensors.append(numpy_helper.from_array((folded.dense_bias / temperature).astype(np.float32), "dense_biases"))
     nodes += [
         helper.make_node("GlobalAveragePool", [values], ["mean"], name="mean"),
-        helper.make_node("Flatten", ["mean"], ["flat"], name="flat"),
+        helper.make_node("GlobalMaxPool", [values], ["most"], name="most"),
+        helper.make_node("Concat", ["mean", "most"], ["pooled"], name="pooled", axis=1),
+        helper.make_node("Flatten", ["pooled"], ["flat"], name="flat"),
         helper.make_node("Gemm", ["flat", "dense_weights", "dense_biases"], ["logits"], name="dense"),
         helper.make_node("Softmax", ["logits"], [OUTPUT], name=SOFTMAX, axis=1),
     ]

@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from pipeline.cli.exit_codes import EPILOG, INTERRUPTED, exit_code_of, message_of
+from pipeline.telemetry.log_lines import FORMATS, TEXT
+from pipeline.telemetry.logs import set_up_logs, writes_json
 
+log = logging.getLogger(__name__)
 COMMANDS = {
     "backfill": "pipeline.cli.backfill:backfill",
     "config": "pipeline.cli.config:config",
@@ -85,11 +88,23 @@ def _show_version(ctx: click.Context, _option: click.Parameter, asked: bool) -> 
     envvar="HEADRACE_LOG_LEVEL",
     help="What goes to the standard error.",
 )
-def headrace(log_level: str) -> None:
+@click.option(
+    "--log-format",
+    type=click.Choice(FORMATS),
+    default=TEXT,
+    show_default=True,
+    envvar="HEADRACE_LOG_FORMAT",
+    help="Lines for people, or one JSON object a line.",
+)
+@click.option(
+    "--log-contents",
+    is_flag=True,
+    envvar="HEADRACE_LOG_CONTENTS",
+    help="Let keys and contents of events into the log; else they never are.",
+)
+def headrace(log_level: str, log_format: str, log_contents: bool) -> None:
     """A stream processor for decisions that have a deadline."""
-    logging.basicConfig(
-        level=log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    set_up_logs(log_level, log_format, contents=log_contents)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,6 +125,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception as error:
-        logging.getLogger(__name__).debug("command failed", exc_info=error)
-        click.echo(f"headrace: {message_of(error)}", err=True)
-        return int(exit_code_of(error))
+        log.debug("command failed", exc_info=error)
+        code = int(exit_code_of(error))
+        if writes_json():
+            log.critical("%s", message_of(error), extra={"exit_code": code})
+        else:
+            click.echo(f"headrace: {message_of(error)}", err=True)
+        return code

@@ -70,6 +70,15 @@ def check_checkpoints(config: PipelineConfig) -> str:
     return config.checkpoint.url
 
 
+def check_traces(config: PipelineConfig) -> str:
+    """Look for what exports spans. Raises ConfigError where it is not installed; returns what becomes of traces."""
+    from pipeline.trace.build import check_exporter
+
+    check_exporter(config)
+    carried = "not carried" if config.trace.propagate == "off" else f"carried as {config.trace.propagate}"
+    return f"{carried}, spans {'exported' if config.trace.export else 'not made'}"
+
+
 def check_cluster(config: PipelineConfig) -> str:
     """Reach a broker and look for every topic. Raises KafkaError, or ConfigError naming the missing topics."""
     missing = missing_topics(config.kafka.admin_settings(), config.topic_names, config.engine.request_ms_max)

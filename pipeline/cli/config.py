@@ -23,6 +23,7 @@ def check(name: str, assignments: tuple[str, ...], bootstrap: str | None, broker
         check_features,
         check_kafka_settings,
         check_models,
+        check_traces,
     )
 
     loaded = load_config(name, assignments, bootstrap)
@@ -31,6 +32,7 @@ def check(name: str, assignments: tuple[str, ...], bootstrap: str | None, broker
         ("models", check_models),
         ("Kafka settings", check_kafka_settings),
         ("checkpoints", check_checkpoints),
+        ("traces", check_traces),
         *((("cluster", check_cluster),) if broker else ()),
     ):
         click.echo(f"{title}: {step(loaded.config)}")

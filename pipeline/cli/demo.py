@@ -9,6 +9,7 @@ from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.simulator import SimulatorProcess
 from pipeline.cli.stopping import stop_on_signals
 from pipeline.config.load import Loaded, load
+from pipeline.telemetry import logs
 
 GIVE_UP_MS = 30_000
 """How long after the simulator's end an outcome may be missing before the demo says so."""
@@ -43,10 +44,12 @@ def demo(name: str, rate: int | None, seconds: int | None, partitions: int, seed
 
 
 def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
+    from pipeline.assembly import instance_name
     from pipeline.service import run_pipeline
     from pipeline.telemetry.terminal import DECIDED, Terminal
     from pipeline.wire.metrics import MetricsRecord
 
+    logs.lines_come_from(loaded.config.pipeline.name, instance_name())
     asked, stop = stop_on_signals(), threading.Event()
     ending = Ending(simulator, asked, stop)
     terminal = Terminal(loaded.config.pipeline.budget_ms)
@@ -59,7 +62,9 @@ def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
             terminal.show(record, totals)
             ending.look(sum(totals.outcomes.get(name, 0) for name in DECIDED), record.to_ms)
 
-        summary = run_pipeline(loaded.config, stop=stop, on_meter=show, on_ready=simulator.start)
+        summary = run_pipeline(
+            loaded.config, stop=stop, on_meter=show, on_ready=simulator.start, on_serving=_tell_page
+        )
     totals = summary.totals
     terminal.summary(totals, totals.counts.get("read", 0))
     decided = sum(totals.outcomes.get(name, 0) for name in DECIDED)
@@ -69,6 +74,10 @@ def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
         click.echo(f"headrace: the simulator failed, see above (exit code {simulator.code})", err=True)
         return ExitCode.FAILED
     return ExitCode.OK if summary.drained and simulated == decided else ExitCode.FAILED
+
+
+def _tell_page(url: str) -> None:
+    click.echo(f"live page: {url}", err=True)
 
 
 class Ending:

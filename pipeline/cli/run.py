@@ -14,6 +14,7 @@ from pipeline.cli.options import bootstrap_option, config_options, load_config
 from pipeline.cli.stopping import stop_on_signals
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.load import Loaded
+from pipeline.telemetry import logs
 
 WORKER_END_S_MAX = 60.0
 """How long workers may take to drain before they are killed."""
@@ -36,13 +37,16 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
 
 def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     """Run in this process; 0 when all that was read is delivered and committed."""
-    from pipeline.cli.checks import check_checkpoints, check_cluster, check_features
+    from pipeline.assembly import instance_name
+    from pipeline.cli.checks import check_checkpoints, check_cluster, check_features, check_traces
     from pipeline.service import run_pipeline
     from pipeline.telemetry.terminal import Terminal
 
     config = loaded.config
+    logs.lines_come_from(config.pipeline.name, instance_name())
     check_features(config)
     check_checkpoints(config)
+    check_traces(config)
     check_cluster(config)
     if view:
         with Terminal(config.pipeline.budget_ms) as terminal:
@@ -64,7 +68,8 @@ def run_workers(arguments: list[str], names: list[list[str]], stop: threading.Ev
     """Run the same command in several processes; when one ends, all are told to. Returns the worst code."""
     command = [sys.executable, "-m", "pipeline.cli", "run", *arguments, "--workers", "1"]
     # A session of their own: the terminal's Ctrl-C reaches them through us, once.
-    running = [subprocess.Popen([*command, *own], env=os.environ, start_new_session=True) for own in names]
+    environ = {**os.environ, **logs.environment()}
+    running = [subprocess.Popen([*command, *own], env=environ, start_new_session=True) for own in names]
     try:
         while not stop.wait(_POLL_S) and all(worker.poll() is None for worker in running):
             pass

@@ -1,9 +1,12 @@
 """The simulator as a process of its own, so that it takes nothing from the pipeline's interpreter."""
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
+
+from pipeline.telemetry import logs
 
 STOP_S_MAX = 10.0
 POPULATION = ("--customers", "1000", "--terminals", "2000")
@@ -28,7 +31,8 @@ class SimulatorProcess:
     def start(self) -> None:
         """Start producing. In a session of its own: the terminal's Ctrl-C is for us to pass on, once."""
         command = [sys.executable, "-m", "pipeline.cli", "simulate", "--json", *self._arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        environ = {**os.environ, **logs.environment()}
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, start_new_session=True)
 
     def terminate(self) -> None:
         """Ask it to flush, report and end; harmless when repeated."""

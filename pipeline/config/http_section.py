@@ -1,9 +1,10 @@
 """The table about what a process tells over HTTP: its metrics, its health, its page."""
 
 import ipaddress
+import re
 from typing import Annotated
 
-from pydantic import Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import Field, StrictBool, StrictInt, StrictStr, field_validator, model_validator
 
 from pipeline.config.sections import Section
 
@@ -21,6 +22,18 @@ class HttpSection(Section):
     token: StrictStr = ""
     """What the page and its data ask for, as `Authorization: Bearer` or `?token=`; needed where `host` is not this
     machine alone. `/metrics`, `/healthz` and `/readyz`, which hold no events, never ask."""
+
+    slo_url: StrictStr = ""
+    """Where the SLO app answers, e.g. `http://127.0.0.1:9480`: the live page then shows burn rates and alerts."""
+    slo_token: StrictStr = ""
+    """What the SLO app asks for, where its `[http]` has a token."""
+
+    @field_validator("slo_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[^?#\s]+", url):
+            raise ValueError(f"found {url!r}, expected an address such as http://127.0.0.1:9480, without a query")
+        return url
 
     @property
     def local(self) -> bool:

@@ -23,6 +23,7 @@ from pipeline.config.sections import (
     TierSection,
     TopicsSection,
 )
+from pipeline.config.trace_section import TraceSection
 
 
 class PipelineConfig(Section):
@@ -46,6 +47,7 @@ class PipelineConfig(Section):
     checkpoint: CheckpointSection = CheckpointSection()
     http: HttpSection = HttpSection()
     health: HealthSection = HealthSection()
+    trace: TraceSection = TraceSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -111,6 +113,8 @@ class PipelineConfig(Section):
             raise ValueError(f"topics: {', '.join(twice)} is named twice; inputs and outputs need one each")
         if self.exactly_once:
             self._transactional()
+        if self.pipeline.mode == "replay" and self.trace.reads_headers:
+            raise ValueError("trace: a replay carries no traces, expected propagate = off and export = false")
         return self
 
     def _transactional(self) -> None:

@@ -10,7 +10,7 @@ from pipeline.config.problems import ConfigError, Problem, dotted, near
 
 PREFIX = "HEADRACE_"
 LEVEL = "__"
-RESERVED = frozenset({"HEADRACE_CONFIG", "HEADRACE_LOG_LEVEL"})
+RESERVED = frozenset({"HEADRACE_CONFIG", "HEADRACE_LOG_LEVEL", "HEADRACE_LOG_FORMAT", "HEADRACE_LOG_CONTENTS"})
 """Read by the command line itself."""
 KAFKA = "kafka"
 KAFKA_CLIENTS = ("consumer", "producer")

@@ -24,6 +24,7 @@ from pipeline.config.sections import (
     TierSection,
     TopicsSection,
 )
+from pipeline.config.trace_section import TraceSection
 
 TABLES: dict[str, type[BaseModel]] = {
     "[pipeline]": PipelineSection,
@@ -38,6 +39,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[checkpoint]": CheckpointSection,
     "[engine]": EngineSection,
     "[http]": HttpSection,
+    "[trace]": TraceSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from pipeline.kafka.client_log import LOG_SETTINGS, pass_on
 from pipeline.kafka.consumer_settings import consumer_settings
 from pipeline.kafka.control import Assigned, CommitResult, ConsumerError, ControlEvent, Revoked
 from pipeline.kafka.lane import READ_ROWS_MAX, Lane, TopicPartition
@@ -15,6 +16,7 @@ from pipeline.kafka.librdkafka import (
     ERR_TIMED_OUT,
     EVENT_ERROR,
     EVENT_FETCH,
+    EVENT_LOG,
     EVENT_OFFSET_COMMIT,
     EVENT_REBALANCE,
     check,
@@ -67,11 +69,14 @@ class LaneConsumer:
     """
 
     def __init__(self, settings: Mapping[str, str], wake: Wake, partitions: int = 1) -> None:
-        merged = consumer_settings(settings, partitions)
-        self._handle = new_handle(CONSUMER, merged, EVENT_REBALANCE | EVENT_OFFSET_COMMIT | EVENT_ERROR)
+        merged = {**LOG_SETTINGS, **consumer_settings(settings, partitions)}
+        events = EVENT_REBALANCE | EVENT_OFFSET_COMMIT | EVENT_ERROR | EVENT_LOG
+        self.address = merged.get("bootstrap.servers", "")
+        self._handle = new_handle(CONSUMER, merged, events)
         self._wake = wake
         lib.rd_kafka_poll_set_consumer(self._handle)
         self._control = lib.rd_kafka_queue_get_consumer(self._handle)
+        lib.rd_kafka_set_log_queue(self._handle, self._control)
         lib.rd_kafka_queue_io_event_enable(self._control, wake.write_fd, RING, len(RING))
         self._buffer = ffi.new("rd_kafka_message_t *[]", READ_ROWS_MAX)
         self._waiting: list[Any] = []
@@ -144,6 +149,9 @@ class LaneConsumer:
 
     def _understand(self, event: Any) -> list[ControlEvent]:
         kind, error = lib.rd_kafka_event_type(event), lib.rd_kafka_event_error(event)
+        if kind == EVENT_LOG:
+            pass_on(event)
+            return []
         if error == ERR_PARTITION_EOF:
             self._end_of_partition(event)
             return []
@@ -261,7 +269,9 @@ class LaneConsumer:
             event = self._waiting.pop(0) if self._waiting else lib.rd_kafka_queue_poll(self._control, 10)
             if event == ffi.NULL:
                 continue
-            if lib.rd_kafka_event_type(event) == EVENT_REBALANCE:
+            if lib.rd_kafka_event_type(event) == EVENT_LOG:
+                pass_on(event)
+            elif lib.rd_kafka_event_type(event) == EVENT_REBALANCE:
                 if self._cooperative():
                     lists = lib.rd_kafka_event_topic_partition_list(event)
                     check_object(lib.rd_kafka_incremental_unassign(self._handle, lists), "leave the group")

@@ -168,6 +168,12 @@ def record_at(address: int) -> Record:
     return Record(message.offset, key, value, headers_at(address))
 
 
+def topic_at(address: int) -> str:
+    """The topic of the message at an address."""
+    message = ffi.cast("rd_kafka_message_t *", address)
+    return str(ffi.string(lib.rd_kafka_topic_name(message.rkt)).decode())
+
+
 def headers_at(address: int) -> tuple[tuple[str, bytes | None], ...]:
     """Copy the headers of the message at an address."""
     message = ffi.cast("rd_kafka_message_t *", address)

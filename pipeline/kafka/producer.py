@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 from features.kernel import kernel
 from features.memory import load_i32, load_i64
+from pipeline.kafka.client_log import LOG_SETTINGS, pass_on
+from pipeline.kafka.headed import RowHeaders
 from pipeline.kafka.librdkafka import (
-    ERR_ALL_BROKERS_DOWN,
-    ERR_AUTHENTICATION,
     ERR_QUEUE_FULL,
-    ERR_RESOLVE,
-    ERR_SSL,
-    ERR_TRANSPORT,
     EVENT_DR,
     EVENT_ERROR,
     EVENT_LOG,
+    NOT_CONNECTED,
     PRODUCER,
     KafkaError,
     check,
@@ -35,7 +33,6 @@ from pipeline.kafka.wake import RING, Wake
 
 log = logging.getLogger(__name__)
 DEFAULTS = {
-    "log.queue": "true",
     "enable.idempotence": "true",
     "partitioner": "murmur2_random",
     "linger.ms": "2",
@@ -53,10 +50,6 @@ PURGE_QUEUE_AND_FLIGHT = 0x3
 _VTYPE_END, _VTYPE_TOPIC, _VTYPE_PARTITION, _VTYPE_VALUE = 0, 1, 3, 4
 _VTYPE_KEY, _VTYPE_OPAQUE, _VTYPE_MSGFLAGS, _VTYPE_HEADERS = 5, 6, 7, 10
 _REPORTS_MAX = 16_384
-_NOT_CONNECTED = {ERR_TRANSPORT, ERR_RESOLVE, ERR_ALL_BROKERS_DOWN, ERR_SSL, ERR_AUTHENTICATION}
-_SAID_BY_EVENTS = (b"FAIL", b"ERROR")
-"""What librdkafka logs of errors that come as events too."""
-_WARNING, _NOTICE = 4, 5
 
 
 @kernel("void(int64[::1], int64[::1], int32[::1])")
@@ -80,7 +73,7 @@ class LaneProducer:
     def __init__(
         self, settings: Mapping[str, str], wake: Wake | None = None, defaults: Mapping[str, str] = DEFAULTS
     ) -> None:
-        merged = {**defaults, **{name: str(value) for name, value in settings.items()}}
+        merged = {**LOG_SETTINGS, **defaults, **{name: str(value) for name, value in settings.items()}}
         self._address = merged.get("bootstrap.servers", "")
         self._handle = new_handle(PRODUCER, merged, EVENT_DR | EVENT_ERROR | EVENT_LOG)
         self._queue = lib.rd_kafka_queue_get_main(self._handle)
@@ -127,8 +120,10 @@ class LaneProducer:
             self._topics[topic] = handle
         return self._topics[topic]
 
-    def produce_batch(self, topic: str, messages: NDArray[Any]) -> NDArray[np.int32] | None:
-        """Hand over messages (dtype MESSAGE, each with its partition); their bytes are copied.
+    def produce_batch(
+        self, topic: str, messages: NDArray[Any], headers: RowHeaders | None = None
+    ) -> NDArray[np.int32] | None:
+        """Hand over messages (dtype MESSAGE, each with its partition); their bytes are copied, `headers` with them.
 
         Returns None when all were accepted, else an error code a message (0: accepted); QUEUE_FULL is worth
         another try later. Each accepted one is reported by `deliveries` with its `_private`.
@@ -137,6 +132,9 @@ class LaneProducer:
         if not count:
             return None
         messages = np.ascontiguousarray(messages, MESSAGE)
+        if headers is not None and headers.any_of(messages):
+            accepted = headers.produce(self._handle, self._topic(topic), messages)
+            return None if accepted == count else messages["err"].astype(np.int32)
         first = ffi.cast("rd_kafka_message_t *", messages.ctypes.data)
         accepted = lib.rd_kafka_produce_batch(self._topic(topic), ANY_PARTITION, F_COPY | F_PARTITION, first, count)
         return None if accepted == count else messages["err"].astype(np.int32)
@@ -201,7 +199,7 @@ class LaneProducer:
             elif kind == EVENT_ERROR:
                 self._report_error(event)
             elif kind == EVENT_LOG:
-                _pass_on(event)
+                pass_on(event)
         finally:
             lib.rd_kafka_event_destroy(event)
 
@@ -221,7 +219,7 @@ class LaneProducer:
         self.errors += 1
         if lib.rd_kafka_event_error_is_fatal(event):
             raise self.fatal(code, f"the producer cannot go on: {text}")
-        said = self._outage.failed(text, time.monotonic_ns()) if code in _NOT_CONNECTED else text
+        said = self._outage.failed(text, time.monotonic_ns()) if code in NOT_CONNECTED else text
         if said is not None:
             log.warning("producer: %s", said)
 
@@ -255,15 +253,6 @@ class LaneProducer:
         for topic in self._topics.values():
             lib.rd_kafka_topic_destroy(topic)
         destroy(self._handle, 0, CLOSE_MS_MAX)
-
-
-def _pass_on(event: Any) -> None:
-    """What librdkafka would write to the standard error goes where the process logs."""
-    facility, text, level = ffi.new("const char **"), ffi.new("const char **"), ffi.new("int *")
-    if lib.rd_kafka_event_log(event, facility, text, level) or ffi.string(facility[0]) in _SAID_BY_EVENTS:
-        return
-    grade = logging.ERROR if level[0] < _WARNING else logging.WARNING if level[0] == _WARNING else logging.INFO
-    log.log(logging.DEBUG if level[0] > _NOTICE else grade, "%s", ffi.string(text[0]).decode(errors="replace"))
 
 
 def _bytes(content: bytes | None) -> tuple[Any, Any]:

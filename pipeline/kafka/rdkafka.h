@@ -151,6 +151,7 @@ int rd_kafka_header_get_all(const rd_kafka_headers_t *headers, size_t index, con
 
 int rd_kafka_produce_batch(rd_kafka_topic_t *rkt, int32_t partition, int flags, rd_kafka_message_t *messages, int count);
 int rd_kafka_producev(rd_kafka_t *rk, ...);
+rd_kafka_error_t *rd_kafka_produceva(rd_kafka_t *rk, const void *vus, size_t cnt);
 int rd_kafka_outq_len(rd_kafka_t *rk);
 int rd_kafka_flush(rd_kafka_t *rk, int timeout_ms);
 int rd_kafka_purge(rd_kafka_t *rk, int flags);

@@ -21,7 +21,9 @@ TRAINED, HELD_OUT = 500, 150
 SIZES = ((200, 200), (200, 200), (200, 200), (200, 300))
 QUALITIES = (75, 85, 92, 96)
 EPOCHS = 20
-AUGMENTATION = Augmentation(shrink=0.1, widen=0, shading=0, brightness=0.1, contrast=0.2, noise=0.02, turned=True)
+AUGMENTATION = Augmentation(
+    shrink=0.1, widen=0, shading=0, exposed=0, brightness=0.1, contrast=0.2, noise=0.02, turned=True
+)
 """A deeper cut would often leave out the one scratch that makes the picture what it is called."""
 
 

@@ -91,7 +91,7 @@ def decode(name: str, content: bytes) -> Manifest:
     head, _, body = content.partition(b"\n")
     words = head[len(_MAGIC) :].split()
     if not head.startswith(_MAGIC) or len(words) != 2 or not words[0].isdigit():
-        raise DamagedError(name, f"is no checkpoint: begins with {head[:40]!r}")
+        raise DamagedError(name, "is no checkpoint: it does not begin like one")
     if int(words[0]) > FORMAT:
         raise DamagedError(name, f"has format {int(words[0])}, this version reads up to {FORMAT}")
     if b"%08x" % zlib.crc32(body) != words[1]:

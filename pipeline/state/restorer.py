@@ -145,13 +145,14 @@ class Restorer:
             log.info("%s: %d of %d pieces restored from %s", of, self._put, self._begun.pieces, self._begun.name)
 
     def _finish(self, end: _End) -> None:
-        restore, begun = end.restore, end.begun
+        restore, begun, of = end.restore, end.begun, slice_name(end.restore.partition)
         if begun is None and self._begun is not None:
             self._clear(restore.partition)  # what was put in of a checkpoint that turned out to be damaged
         self._begun = None
         entities = self._entities(restore.partition)
         if begun is None:
             restore.whole = all(isinstance(entity, OutcomeState) for entity in entities.values())
+            log.info("%s: no checkpoint is restored, state is built from what the topics hold", of)
             return
         left_out = begun.verdict.left_out
         restored = frozenset(entities) - frozenset(left_out)
@@ -162,10 +163,12 @@ class Restorer:
         known = Known.of(begun.manifest)
         restore.known = Known({n: p for n, p in known.pieces.items() if n in restored}, known.sizes)
         self.keys += restore.keys
-        of, verdict = slice_name(restore.partition), begun.verdict
+        verdict = begun.verdict
         why = "".join(f"; {entity} is rebuilt: {text}" for entity, text in verdict.rebuilt.items())
         why += "".join(f"; {entity} begins empty: {text}" for entity, text in verdict.emptied.items())
-        log.info("%s: %d keys restored from checkpoint %s%s", of, restore.keys, begun.name, why)
+        text = "%s: %d keys restored from checkpoint %s, which is read on from offset %s%s"
+        offsets = ", ".join(str(offset) for offset in restore.lowest.values()) or "0"
+        log.info(text, of, restore.keys, begun.name, offsets, why, extra={"offsets": restore.lowest})
 
     def close(self) -> None:
         """Stop reading; the thread ends with its next piece."""

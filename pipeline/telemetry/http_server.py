@@ -19,6 +19,8 @@ PORTS = range(9464, 9480)
 """Where Prometheus exporters of this kind are looked for."""
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 """Read by machines that know no token; they hold no events and no keys."""
+STOPPING: web.AppKey[asyncio.Event] = web.AppKey("stopping", asyncio.Event)
+"""In the application: set when the server is about to end, for handlers that would go on for ever."""
 STOP_S_MAX = 3.0
 _BACKLOG = 64
 
@@ -48,13 +50,24 @@ def listening(section: HttpSection) -> socket.socket | None:
     )
 
 
+def _is_local(host: str | None) -> bool:
+    """Whether a browser asked for this machine by a name that no one else can give it."""
+    return host is not None and HttpSection.model_construct(host=host.strip("[]")).local
+
+
 def _guard(token: str) -> Middleware:
-    """Refuses those who ask for the page or its data without the token."""
+    """Refuses those who ask for the page or its data without the token; where there is none, those who ask for
+    another host than this machine: a stranger's page may have given its name our address."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in OPEN_PATHS or not token:
+        if request.path in OPEN_PATHS:
             return await handler(request)
+        if not token:
+            if _is_local(request.url.host):
+                return await handler(request)
+            text = f"expected localhost, 127.0.0.1 or ::1 as host, found {request.host}; else set a token in [http]\n"
+            return web.Response(status=403, text=text)
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
         shown = bearer or request.query.get("token", "") or request.cookies.get("token", "")
         if not hmac.compare_digest(shown.encode(), token.encode()):
@@ -107,10 +120,15 @@ class HttpServer:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._serve())
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self._loop.close()
 
     async def _serve(self) -> None:
         app = web.Application(middlewares=[_guard(self._section.token)])
+        app[STOPPING] = self._stop
         app.add_routes(self._routes)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S_MAX / 3)
         await runner.setup()

@@ -11,6 +11,7 @@ from pipeline.kafka.messages import MESSAGE
 from pipeline.rows import OUTCOMES, Outcome, Rows
 from pipeline.wire.decision_kernel import COLUMNS, NUMBERS_BYTES_MAX, id_text_bytes, write_decisions
 from pipeline.wire.json_text import ESCAPED_BYTES_MAX, SCORE_BYTES_MAX, SLACK_BYTES, pieces, quoted
+from pipeline.wire.trace_context import TRACEPARENT_BYTES
 
 DECISION_VERSION = 1
 EXPIRED_TIER = "expired"
@@ -68,7 +69,7 @@ class DecisionEncoder:
     `tiers` are in the order of `Rows.tier`, `decisions` in that of `Rows.decision`. With `features` (the names of
     the columns of `Rows.features64`, `measures` and `outcomes`) each decision carries their exact values; with
     `classes` (those of `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that
-    `Rows.reasons` has.
+    `Rows.reasons` has, with `traceparent` that of the row where it has one.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class DecisionEncoder:
         features: Sequence[str] | None = None,
         classes: Sequence[str] = (),
         reasons: Sequence[str] = (),
+        traceparent: bool = False,
     ) -> None:
         head = b'{"v":%d,"pipeline":%s,"id":' % (DECISION_VERSION, quoted(pipeline))
         endings = [
@@ -105,16 +107,16 @@ class DecisionEncoder:
             (b"," if index else b',"features":{') + quoted(name) + b":" for index, name in enumerate(features or ())
         ]
         classed, reasoned = _class_pieces(classes), _reason_pieces(reasons)
-        texts = [head, *fixed, *met, *endings, *by_tier, *named, *classed, *reasoned]
+        traced = [b',"traceparent":"'] if traceparent else []
+        texts = [head, *fixed, *met, *endings, *by_tier, *named, *classed, *reasoned, *traced]
         self._text, self._starts = pieces(texts)
-        self._decisions = len(decisions)
-        self._tiers = len(tiers)
         self._features = len(named)
-        self._classes, self._reasons = len(classes), len(reasons)
+        self._sizes = (len(decisions), len(tiers), len(named), len(classes), len(reasons), len(traced))
         longest = [max(map(len, group), default=0) for group in (met, endings, by_tier)]
-        numbers_bytes_max = NUMBERS_BYTES_MAX + (len(classes) + len(reasons)) * (SCORE_BYTES_MAX + 2)
+        trace_bytes = TRACEPARENT_BYTES + 1 if traceparent else 0
+        numbers_bytes_max = trace_bytes + NUMBERS_BYTES_MAX + (len(classes) + len(reasons)) * (SCORE_BYTES_MAX + 2)
         self._row_bytes_max = (
-            sum(map(len, [head, *fixed, *named, *classed, *reasoned])) + sum(longest) + numbers_bytes_max
+            sum(map(len, [head, *fixed, *named, *classed, *reasoned, *traced])) + sum(longest) + numbers_bytes_max
         )
         self._memory = EncodedMemory()
         self._rows: Rows | None = None
@@ -155,9 +157,7 @@ class DecisionEncoder:
             memory.payloads,
             self._text,
             self._starts,
-            np.array(
-                [self._decisions, self._tiers, self._features, partitions, self._classes, self._reasons], np.int64
-            ),
+            np.array([*self._sizes, partitions], np.int64),
             np.array([now_ns, now_ms, delivery_ns], np.int64),
             values,
             self._columns_of(rows),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from features.kernel import kernel
-from features.memory import load_f32, load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
+from features.memory import copy_bytes, load_f32, load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
 from features.schema import NUMBER
 from pipeline.rows import NO_TIMESTAMP, Outcome
 from pipeline.wire.json_text import (
@@ -17,12 +17,14 @@ from pipeline.wire.json_text import (
     write_string,
 )
 from pipeline.wire.murmur2 import partition_of_key
+from pipeline.wire.trace_context import TRACEPARENT_BYTES
 
 # The order of the pieces: one each of these, then two of _MET, then endings, tiers, feature names; where there are
 # classes one for none told, the likeliest ones and the names; then the names of reasons.
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
 _QUOTE = 0x22
+_TRACEPARENT_BYTES = TRACEPARENT_BYTES
 _UNTOLD = 128  # as a byte an int8 below 0, of which there is no class
 _SCORED, _EXPIRED = int(Outcome.SCORED), int(Outcome.EXPIRED)
 _COMMA, _CLOSE_BRACKET, _CLOSE_BRACE = ord(","), ord("]"), ord("}")
@@ -49,6 +51,7 @@ COLUMNS = (
     "likeliest",
     "probabilities",
     "reasons",
+    "traceparent",
 )
 """The arrays of `Rows` that the kernel reads by address: unboxing each would cost more than a small batch."""
 (
@@ -71,6 +74,7 @@ COLUMNS = (
     _AT_LIKELIEST,
     _AT_PROBABILITIES,
     _AT_REASONS,
+    _AT_TRACEPARENT,
 ) = range(len(COLUMNS))
 
 
@@ -186,7 +190,21 @@ def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, colu
 
 
 @kernel()
-def _write_source(at: int, text: int, starts: Any, columns: Any, slot: int) -> int:
+def _write_traceparent(at: int, text: int, starts: Any, piece: int, traceparent: int) -> int:
+    """The row's trace context, nothing where it has none."""
+    if load_u8(traceparent) == 0:
+        return at
+    at = _piece(at, text, starts, piece)
+    copy_bytes(at, traceparent, _TRACEPARENT_BYTES)
+    store_u8(at + _TRACEPARENT_BYTES, _QUOTE)
+    return at + _TRACEPARENT_BYTES + 1
+
+
+@kernel()
+def _write_source(at: int, text: int, starts: Any, columns: Any, slot: int, traced: int) -> int:
+    """Where the event is from: its trace, which has the last of the pieces, and its record."""
+    if traced:
+        at = _write_traceparent(at, text, starts, len(starts) - 2, columns[_AT_TRACEPARENT] + 56 * slot)
     at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
     store_u8(at, _COMMA)
     at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
@@ -233,11 +251,11 @@ def write_decisions(
 ) -> None:
     """Write each slot's decision into `buffer` and its message into `messages`, in order.
 
-    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, partitions, classes, reasons),
-    `now` is (monotonic ns, wall ms, delivery ns). The caller has made room for the longest rows there can be.
+    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, classes, reasons, 1 where traces
+    are told, partitions), `now` is (monotonic ns, wall ms, delivery ns). The caller made room for the longest rows.
     """
-    decisions, tiers, features, partitions = sizes[0], sizes[1], sizes[2], sizes[3]
-    classes, reasons = sizes[4], sizes[5]
+    decisions, tiers, features, classes, reasons = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    traced, partitions = sizes[5], sizes[6]
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
     first_tier = _ENDINGS + 3 * decisions
     first_name = first_tier + tiers + 1
@@ -275,6 +293,6 @@ def write_decisions(
             at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
-        at = _write_source(at, text, starts, columns, slot)
+        at = _write_source(at, text, starts, columns, slot, traced)
         _fill_message(message, begin, at - begin, columns, slot, partitions)
         message += 72

@@ -81,6 +81,7 @@ def run(config: PipelineConfig, outcomes: int, more: Callable[[dict[str, int]], 
     summary = run_pipeline(config, stop=stop, on_meter=look)
     assert summary.drained
     assert sum(summary.totals.outcomes.values()) - summary.totals.outcomes["absorbed"] == outcomes
+    assert more(summary.totals.counts), summary.totals.counts
     return summary
 
 

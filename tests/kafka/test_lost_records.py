@@ -1,5 +1,8 @@
 """What retention deleted: a checkpoint outlives it, what cannot be made whole is named and the operator chooses."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -31,7 +34,9 @@ def test_a_checkpoint_outlives_the_records_it_was_made_of(place: Place) -> None:
     same_features(place, config)
 
 
-def test_records_deleted_before_a_checkpoint_took_them_are_named_and_the_operator_chooses(place: Place) -> None:
+def test_records_deleted_before_a_checkpoint_took_them_are_named_and_the_operator_chooses(
+    place: Place, tmp_path: Path
+) -> None:
     first_half(place)
     place.send(HALF, TABLE.num_rows)
     run(place.config("checkpoint.interval_ms=3600000"), TABLE.num_rows - HALF)
@@ -42,7 +47,9 @@ def test_records_deleted_before_a_checkpoint_took_them_are_named_and_the_operato
         run(place.config(), 1)
     kept = TABLE.num_rows - HALF - 10
     for choice in ("rebuild", "start-fresh"):  # the global entities read what is kept in both
-        run(place.config(f"checkpoint.on_lost={choice}"), 0, lambda counts: counts["rebuilt"] >= kept)
+        folder = shutil.copytree(place.folder, tmp_path / choice)
+        config = place.config(f"checkpoint.on_lost={choice}", f"checkpoint.url={folder}")
+        run(config, 0, lambda counts: counts["rebuilt"] >= kept)
 
 
 def test_a_lost_committed_offset_is_named_and_the_operator_chooses(

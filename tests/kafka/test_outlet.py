@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from ctypes import string_at
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from pipeline.kafka.messages import Messages, Record
 from pipeline.kafka.producer import LaneProducer
 from pipeline.kafka.wake import Wake
 from pipeline.outlet import Outlet, OutletTopics
-from pipeline.rows import Outcome
+from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord
 from tests.laws.decision_reader import PLAIN, new_rows, slots_of
 from tests.traffic import read
@@ -120,6 +121,20 @@ def test_what_found_no_room_is_sent_later_once(pipe: Pipe) -> None:
     assert sorted(m.value() for m in read(pipe.bootstrap, "dead-letters", 1)) == [b"0:%d" % (ROWS - 1)]
     found = read(pipe.bootstrap, "decisions", 2 * ROWS - 1)
     assert len({message.value() for message in found}) == 2 * ROWS - 1
+
+
+def test_what_is_encoded_is_shown_once_though_it_is_offered_twice(pipe: Pipe) -> None:
+    shown: list[bytes] = []
+
+    def show(rows: Rows, messages: np.ndarray, now_ns: int, now_ms: int) -> None:
+        assert (rows, now_ns, now_ms) == (pipe.rows, NOW.mono_ns, NOW.wall_ms)
+        shown.extend(string_at(int(each["payload"]), int(each["len"])) for each in messages)
+
+    pipe.outlet.on_encoded = show
+    pipe.outlet.publish(slots(pipe, KEPT, ROWS), NOW)
+    assert pipe.outlet.blocked()
+    pipe.send_all()
+    assert sorted(shown) == sorted(message.value() for message in read(pipe.bootstrap, "decisions", ROWS))
 
 
 def test_nothing_of_a_partition_that_was_given_up_is_handed_over_and_its_rows_are_settled(pipe: Pipe) -> None:

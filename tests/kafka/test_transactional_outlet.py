@@ -151,6 +151,8 @@ def test_a_chunk_is_handed_over_when_all_of_it_is_decided_and_its_offset_goes_wi
 
 
 def test_an_abort_publishes_the_same_bytes_again_without_partitions_given_up(pipe: Pipe) -> None:
+    shown: list[int] = []
+    pipe.outlet.on_encoded = lambda rows, messages, now_ns, now_ms: shown.append(len(messages))
     for partition in (pipe.left, pipe.kept):
         pipe.decide(partition, ROWS)
     pipe.outlet.settle(NOW)
@@ -167,6 +169,7 @@ def test_an_abort_publishes_the_same_bytes_again_without_partitions_given_up(pip
     everything = pipe.seen(3 * ROWS, "read_uncommitted")
     assert len(everything) == 3 * ROWS
     assert all(everything.count(value) == 2 for value in found), "not the same bytes"
+    assert sum(shown) == 2 * ROWS
     assert pipe.confirmed() == {pipe.left: None, pipe.kept: ROWS}
 
 

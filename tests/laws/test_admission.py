@@ -23,7 +23,7 @@ def feasible(due_ns, ready_ns, batch_ns, batch_rows):
     return all(row // batch_rows + 1 <= (due - ready_ns) // batch_ns for row, due in enumerate(sorted(due_ns)))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=9),
     ready=st.integers(0, 20),

@@ -47,7 +47,7 @@ def batcher_of(deadlines, tiers=(PRIMARY, LITE), priority=None, **kwargs):
     return made
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     steps=STEPS,
     deadlines=st.booleans(),

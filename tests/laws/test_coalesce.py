@@ -25,7 +25,7 @@ def rows_of(drawn) -> Rows:
 DRAWN = st.lists(st.tuples(st.none() | st.integers(0, 2), st.integers(0, 5)), max_size=CAPACITY)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(DRAWN, st.randoms())
 def test_all_but_the_newest_of_each_key_are_superseded(drawn, random):
     rows = rows_of(drawn)

@@ -112,7 +112,6 @@ def check(case: Case, message: Any, slot: int, with_features: bool) -> None:
 
 
 @given(st.lists(CASES, max_size=8), st.booleans())
-@settings(deadline=None)
 def test_a_decision_says_what_its_row_says(cases: list[Case], with_features: bool) -> None:
     rows, owners = written(cases)
     slots = slots_of(*reversed(range(len(cases))))
@@ -124,7 +123,7 @@ def test_a_decision_says_what_its_row_says(cases: list[Case], with_features: boo
 
 
 @given(st.integers(0, NEVER_NS), st.integers(0, NEVER_NS), st.integers(0, NEVER_NS))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_latencies_are_the_spans_between_the_stages(arrival_ns: int, queued_ns: int, rest_ns: int) -> None:
     rows = new_rows(1)
     features_ns, score_ns = queued_ns // 3, rest_ns // 2

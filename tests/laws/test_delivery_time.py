@@ -21,7 +21,7 @@ def test_before_anything_was_delivered_it_is_the_seed():
     assert (learned.learned.typical_ns, learned.learned.promised_ns) == (SEED_NS, SEED_NS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(took_ms=st.lists(st.floats(0.1, 40.0), min_size=1, max_size=200), start=st.integers(0, 10**15))
 def test_it_is_the_quantiles_of_the_last_seconds(took_ms, start):
     learned = DeliveryTime(BUDGET_HALF_NS)

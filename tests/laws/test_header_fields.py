@@ -56,7 +56,7 @@ def plainly(schema: Schema, raws: list[bytes | int]) -> tuple[Columns, int, list
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(FIELDS)), RAW), min_size=1, max_size=6, unique_by=lambda x: x[0]))
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_what_the_kernel_takes_is_what_the_safe_path_takes(chosen: list[tuple[str, bytes | int]]) -> None:
     schema = Schema(fields={name: FIELDS[name] for name, _ in chosen})
     raws = [raw for _, raw in chosen]

@@ -133,7 +133,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps=STEPS)
 def test_all_is_freed_once_in_claim_order_and_watermarks_move_each_on_its_own(steps):
     model = Model()

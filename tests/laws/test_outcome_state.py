@@ -68,7 +68,7 @@ def expected(drawn, rows: Rows) -> np.ndarray:
     return np.array(told).reshape(len(drawn), len(SPEC.features))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(ROW, max_size=200), st.integers(1, 50), st.booleans())
 def test_it_says_what_the_rows_say(drawn, cut, text):
     rows, state = Rows(drawn, text), OutcomeState(PLAN, MemoryBound(1 << 22))
@@ -77,7 +77,7 @@ def test_it_says_what_the_rows_say(drawn, cut, text):
     np.testing.assert_allclose(rows.out[: len(drawn), FIRST:], expected(drawn, rows), rtol=1e-9, atol=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(ROW, min_size=1, max_size=120), st.data(), st.booleans())
 def test_restored_it_goes_on_as_if_nothing_had_happened(drawn, data, text):
     rows, state = Rows(drawn, text), OutcomeState(PLAN, MemoryBound(1 << 22))

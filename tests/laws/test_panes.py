@@ -84,7 +84,7 @@ def backfilled(features: FeatureSet, events: list, key: str) -> np.ndarray:
     return np.stack(cells, axis=1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events=st.lists(EVENT, max_size=70), cuts=st.integers(1, 20), text=st.booleans())
 def test_events_in_any_order_enter_the_panes_that_the_ring_holds(events, cuts, text):
     events = numbered(events)
@@ -95,7 +95,7 @@ def test_events_in_any_order_enter_the_panes_that_the_ring_holds(events, cuts, t
     assert late == model.late
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=st.lists(RISING | LEAPING, max_size=150), cuts=st.integers(1, 40))
 def test_events_in_order_through_many_turns_of_the_ring(steps, cuts):
     events = rising(steps)
@@ -105,7 +105,7 @@ def test_events_in_order_through_many_turns_of_the_ring(steps, cuts):
     assert late == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(events=st.lists(EVENT, min_size=1, max_size=60), data=st.data())
 def test_what_a_ring_tells_depends_on_no_order_of_arrival(events, data):
     events = numbered(events)
@@ -128,7 +128,7 @@ def asked(events: list, order: list) -> np.ndarray:
     return out
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(events=st.lists(EVENT, min_size=1, max_size=60), cuts=st.integers(1, 20))
 def test_a_file_has_the_bits_of_the_stream(events, cuts):
     events = numbered(events)
@@ -136,7 +136,7 @@ def test_a_file_has_the_bits_of_the_stream(events, cuts):
     assert got.tobytes() == backfilled(LOCAL, events, "customer").tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     steps=st.lists(RISING, min_size=1, max_size=100),
     partitions=st.lists(st.integers(0, 3), min_size=100, max_size=100),
@@ -153,7 +153,7 @@ def test_delayed_panes_have_the_file_s_bits_however_partitions_interleave(steps,
     assert got.tobytes() == expected[[ordered.index(event) for event in arrived]].tobytes()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(RISING, max_size=60))
 def test_a_question_after_a_state_lane_took_the_events_has_the_same_bits(steps):
     events = rising(steps)

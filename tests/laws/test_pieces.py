@@ -121,7 +121,7 @@ def restored(tape: Tape, contents, stored, cuts):
 
 
 @pytest.mark.parametrize("kind", list(SETS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     drawn=st.lists(EVENT, min_size=1, max_size=60),
     begin=st.integers(0, 30),

@@ -56,7 +56,7 @@ def files(draw):
     return png(samples, kind, bits, draw(st.booleans()), before, filters=filters)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(raw=files())
 def test_pixels_are_pillows(raw):
     assert np.array_equal(ours(raw), pillows(raw))

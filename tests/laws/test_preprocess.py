@@ -50,7 +50,7 @@ def cases(draw):
     return pixels, box, mean, std, channels, draw(st.integers(1, 24)), draw(st.integers(1, 24))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(case=cases())
 def test_a_prepared_picture_is_what_the_definition_says(case):
     pixels, box, mean, std, channels, height, width = case
@@ -61,7 +61,7 @@ def test_a_prepared_picture_is_what_the_definition_says(case):
     np.testing.assert_allclose(luma, expected_luma, atol=5e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(case=cases())
 def test_a_turned_view_of_the_result_turns_it(case):
     pixels, box, mean, std, channels, height, width = case

@@ -153,7 +153,7 @@ def test_promises_break_as_often_as_they_should_once_a_thousand_runs_were_seen(n
         assert 0.5 * later.target_share <= later.share <= 2 * later.target_share
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=SEED,
     sigma=st.floats(0.0, 0.2),
@@ -184,7 +184,7 @@ def test_a_slowdown_is_learned_for_all_sizes_within_fifty_runs_and_unlearned_wit
     assert 0.6 < fast_promised_ns / promised_ns < 1.7
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEED, sigma=st.floats(0.0, 0.1), times=st.floats(5.0, 1000.0), runs=st.integers(0, 700))
 def test_a_stall_moves_no_promise_by_a_third_and_is_forgotten_by_expectations(seed, sigma, times, runs):
     random = np.random.default_rng(seed)

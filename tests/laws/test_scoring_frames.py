@@ -69,7 +69,7 @@ def finished(scorer: Scorer, batches: int) -> list[Scored]:
 
 
 @given(st.lists(st.sampled_from(sorted(HELD)), min_size=1, max_size=CAPACITY), st.integers(0, 2), st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_every_row_is_scored_or_rejected_once(session: ModelSession, kinds: list[int], threads: int, data) -> None:
     rows, cost = rows_of(kinds), Told()
     tiers: list[Tier] = [ModelTier("primary", session, cost, LABEL, (0.3, 0.7), view_of(session))]  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ def numbered(events: list) -> list:
     return [Event(e.time_ms, e.key, e.units, e.weight, 0, offset) for offset, e in enumerate(events)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(events=st.lists(EVENT, max_size=70), cuts=st.integers(1, 20), text=st.booleans())
 def test_a_partition_in_any_order_is_the_set_that_was_within_lateness(events, cuts, text):
     events = numbered(events)
@@ -124,7 +124,7 @@ def test_a_partition_in_any_order_is_the_set_that_was_within_lateness(events, cu
     assert late == model.late
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=st.lists(RISING, max_size=150), cuts=st.integers(1, 40))
 def test_events_in_order_through_many_compactions(steps, cuts):
     times = np.cumsum([step.time_ms for step in steps]).tolist()
@@ -150,7 +150,7 @@ def interleaved(steps: list, partitions: list, draw) -> list:
     return arrived
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     steps=st.lists(RISING, max_size=100),
     partitions=st.lists(st.integers(0, 3), min_size=100, max_size=100),
@@ -181,7 +181,7 @@ def put_labels(state, labels: list) -> None:
     state.apply("labels", columns, rows, np.zeros(len(labels), np.int32), rows.astype(np.int64))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=st.lists(RISING, max_size=60))
 def test_a_question_after_a_state_lane_took_the_events_has_the_same_bits(steps):
     times = np.cumsum([step.time_ms for step in steps]).tolist()

@@ -27,7 +27,7 @@ def on_off_variance(rate: float, seconds: float) -> float:
     return rate * seconds + peak * peak * 2 * ON_SHARE * (1 - ON_SHARE) * together_s * seconds
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     kind=st.sampled_from(sorted(ARRIVALS)),
     rate=st.floats(20, 3000),

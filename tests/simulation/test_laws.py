@@ -26,7 +26,7 @@ def test_a_thousand_random_scenarios_hold_every_law(block):
             raise AssertionError(f"check(scenario({seed})) fails: {error!r}") from error
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1000, 2**40))
 def test_scenarios_nobody_has_seen_hold_them_too(seed):
     check(scenario(seed))

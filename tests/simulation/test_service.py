@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.sim.service import Curve, Drift, Noise, Stalls, at_random, every
@@ -59,7 +59,6 @@ def test_drift_slows_the_runs_that_begin_in_it():
     assert [drift.took_ns(1, at) for at in (0, 999, 1_000, 1_999, 2_000)] == [100, 100, 300, 300, 100]
 
 
-@settings(deadline=None)
 @given(
     edges=st.lists(st.integers(0, 200), min_size=0, max_size=12, unique=True).map(sorted),
     at=st.integers(0, 220),

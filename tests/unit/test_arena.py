@@ -21,7 +21,7 @@ def test_a_class_is_the_smallest_that_holds_its_entries() -> None:
     assert [class_entries(class_of(n)) for n in (1, 4, 5, 8, 9, 1000, 1024)] == [4, 4, 8, 8, 16, 1024, 1024]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS)
 def test_segments_in_use_never_overlap(steps: list[tuple[str, int]]) -> None:
     made, held, stamp = arena(1 << 28), {}, 0

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.rows import NO_TIMESTAMP, Outcome
@@ -177,7 +177,6 @@ def test_an_images_decision_has_its_class_and_the_probability_of_each() -> None:
     ),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_whatever_is_told_of_an_image_is_json(
     cases: list[tuple[list[float], int, list[float]]], features: bool
 ) -> None:

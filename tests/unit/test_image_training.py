@@ -15,7 +15,7 @@ from models.train.pictures import Pictures, check_split, held_out_share, within
 
 IMAGE = ImageInput(height=16, width=16, channels=1, mean=(0.5,), std=(0.25,))
 NAMES = ("clean", "pits", "scratches")
-PLAIN = Augmentation(shrink=0, widen=0, shading=0, brightness=0, contrast=0, noise=0, mirrored=False)
+PLAIN = Augmentation(shrink=0, widen=0, shading=0, brightness=0, contrast=0, noise=0, exposed=0, mirrored=False)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -76,6 +76,25 @@ def test_light_falls_off_from_one_side_to_the_other() -> None:
         assert np.ptp(down) < 1e-4
         assert max(abs(across[0]), abs(down[0])) <= 1.0
         assert one[7:9, 7:9].mean() == pytest.approx(100 / 255, rel=0.01)
+
+
+def test_some_pictures_are_seen_at_any_brightness_in_uneven_light() -> None:
+    image = IMAGE.model_copy(update={"mean": (0.0,), "std": (1.0,)})
+    grey = Pictures(("even",), [np.full((24, 30, 1), 100, np.uint8)] * 64, np.zeros(64, np.int64))
+    ((seen, _),) = Augmenter(grey, image, replace(PLAIN, exposed=0.5), 64, 1).batches(0)
+    left = np.abs(seen - 100 / 255).max(axis=(1, 2, 3)) < 1e-5
+    assert 20 <= int(left.sum()) <= 44
+    middles = seen[~left].mean(axis=(1, 2, 3))
+    assert middles.min() < 0.3 < 0.7 < middles.max()
+    assert np.abs(np.diff(seen[~left, 0], axis=2)).max() < 0.3  # smooth, wherever it is bright
+    assert np.ptp(seen[~left, 0], axis=(1, 2)).min() > 0.02
+    assert seen.max() <= 1
+
+
+def test_a_black_picture_stays_black_at_any_exposure() -> None:
+    black = Pictures(("dark",), [np.zeros((24, 30, 1), np.uint8)] * 8, np.zeros(8, np.int64))
+    ((seen, _),) = Augmenter(black, IMAGE, replace(PLAIN, exposed=1), 8, 1).batches(0)
+    assert np.abs(seen - (0 - 0.5) / 0.25).max() < 1e-5
 
 
 def test_further_away_a_picture_is_smaller_and_its_mirror_image_is_beside_it() -> None:
@@ -150,7 +169,7 @@ def network(tmp_path: Path) -> Path:
     layers = (Layer(3, 2, 8), Layer(3, 1, 8))
     weights = tuple(random.normal(0, 0.4, (8, channels, 3, 3)).astype(np.float32) for channels in (1, 8))
     biases = tuple(np.zeros(8, np.float32) for _ in layers)
-    dense = random.normal(0, 1, (8, 3)).astype(np.float32)
+    dense = random.normal(0, 1, (16, 3)).astype(np.float32)
     path = tmp_path / "float32.onnx"
     onnx.save(network_to_onnx(Folded(layers, weights, biases, dense, np.zeros(3, np.float32)), IMAGE), path)
     return path

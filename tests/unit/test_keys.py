@@ -31,7 +31,7 @@ class Table:
         return index
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(asked=st.lists(st.tuples(KEY, st.booleans()), max_size=150))
 def test_a_table_is_a_dictionary(asked: list[tuple[int | bytes, bool]]) -> None:
     table, known = Table(), {}

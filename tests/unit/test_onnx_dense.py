@@ -41,7 +41,7 @@ CELLS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.tuples(*[CELLS] * FEATURES), min_size=1, max_size=40))
 def test_scores_are_those_of_the_tree_operator(cells: list[tuple[float, ...]]) -> None:
     rows = np.array(cells, np.float64).astype(np.float32)

@@ -1,0 +1,1 @@
+"""Traces: contexts carried from events to their decisions, spans of batches for whoever collects them."""

@@ -1,0 +1,66 @@
+"""What a configuration asks for of traces, put together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from pipeline.config.model import PipelineConfig
+from pipeline.config.problems import ConfigError, Problem
+from pipeline.rows import Rows
+from pipeline.tier import Tier
+from pipeline.trace.batches import BatchSpans, SpanLimits
+from pipeline.trace.export import SpanExport
+from pipeline.trace.reader import TraceReader
+
+NEEDED = "opentelemetry.exporter.otlp.proto.http"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What reads contexts and what tells of batches; None where the configuration does without."""
+
+    reader: TraceReader | None
+    spans: BatchSpans | None
+    export: SpanExport | None
+
+    def counts(self) -> dict[str, int]:
+        """Running totals for the metrics; nothing where nothing is traced."""
+        read = {} if self.reader is None else self.reader.counts()
+        return read if self.export is None else {**read, **self.export.counts()}
+
+    def close(self) -> None:
+        """Send the spans that wait. Bounded in time."""
+        if self.export is not None:
+            self.export.close()
+
+
+def check_exporter(config: PipelineConfig) -> None:
+    """Raises ConfigError where spans are to be exported and what does it is not installed."""
+    try:
+        found = not config.trace.export or find_spec(NEEDED) is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        text = "true, but OpenTelemetry's exporter is not installed: pip install 'headrace[otel]'"
+        raise ConfigError("", [Problem("trace.export", text)])
+
+
+def tracing_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], instance: str) -> Tracing:
+    """Reader, spans and exporter, each only where it is asked for. Raises ConfigError."""
+    section = config.trace
+    reader = TraceReader(rows) if section.reads_headers else None
+    if not section.export:
+        return Tracing(reader, None, None)
+    check_exporter(config)
+    from pipeline.trace.otel import OtlpSender
+
+    sender = OtlpSender(
+        pipeline=config.pipeline.name,
+        instance=instance,
+        topic=config.catalog.decided.topic,
+        labels=[tier.label for tier in tiers],
+        endpoint=section.endpoint,
+    )
+    export = SpanExport(sender, section.queue_batches_max)
+    limits = SpanLimits(section.ratio, section.links_max)
+    return Tracing(reader, BatchSpans(rows, tiers, config.engine.buckets, limits, export.offer), export)
