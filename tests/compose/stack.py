@@ -4,11 +4,12 @@ import json
 import os
 import subprocess
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+from confluent_kafka import KafkaException
 
 from pipeline.kafka.broker import free_port
 
@@ -26,20 +27,24 @@ PORTS = {
 COMMAND_S_MAX = 900
 ANSWER_S_MAX = 5
 HEAL_S_MAX = 120.0
+UP_AGAIN = 2
 POLL_S = 0.2
 LOG_LINES = 40
 T = TypeVar("T")
 
 
 def eventually(ask: Callable[[], T], what: str, seconds: float = HEAL_S_MAX) -> T:
-    """What `ask` answers once it is true; an AssertionError with the last answer when it never is."""
+    """What `ask` answers once it is true; an AssertionError with the last answer when it never is.
+
+    Nobody there to answer is an answer.
+    """
     until_s = time.monotonic() + seconds
     while True:
         try:
             found: Any = ask()
             if found:
                 return found  # type: ignore[no-any-return]
-        except (OSError, urllib.error.URLError, json.JSONDecodeError) as error:
+        except (OSError, json.JSONDecodeError, KafkaException) as error:
             found = error
         assert time.monotonic() < until_s, f"{what}: not within {seconds:.0f} s, last: {found!r}"
         time.sleep(POLL_S)
@@ -72,7 +77,14 @@ class Stack:
         return done.stdout
 
     def up(self, *services: str) -> None:
-        """Start and wait until all that has a health check is healthy."""
+        """Start and wait until all that has a health check is healthy.
+
+        Compose gives up at the first process that ends, on a starved machine for a broker that is slow to answer;
+        Docker starts it again, so we ask again.
+        """
+        for _ in range(UP_AGAIN):
+            if "dependency failed to start" not in self.compose("up", "-d", "--wait", *services, check=False):
+                break
         self.compose("up", "-d", "--wait", *services)
 
     def down(self) -> None:
