@@ -6,6 +6,5 @@ set -a
 NUMBA_CACHE_DIR=/opt/headrace/kernels
 set +a
 for pipeline in fraud vision; do
-  headrace config check --config "$pipeline"
   headrace demo --pipeline "$pipeline" --rate 50 --seconds 2
 done

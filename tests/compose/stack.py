@@ -116,8 +116,9 @@ class Stack:
             return json.load(answer)
 
     def good(self, variable: str, path: str) -> bool:
-        """Whether it answers with 200 now."""
-        with urllib.request.urlopen(self.url(variable, path), timeout=ANSWER_S_MAX) as answer:
+        """Whether it answers with 200 now, to a browser: one that keeps cookies and follows where it is sent."""
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with browser.open(self.url(variable, path), timeout=ANSWER_S_MAX) as answer:
             return bool(answer.status == 200)
 
 
