@@ -46,7 +46,8 @@ RUN find /opt/headrace/lib -path '*/nvidia/*' -name lib -type d > /etc/ld.so.con
 ENV PATH=/opt/headrace/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    HEADRACE_HTTP__PORT=9464
+    HEADRACE_HTTP__PORT=9464 \
+    HEADRACE_LOG_FORMAT=json
 USER 10001:10001
 WORKDIR /var/lib/headrace
 EXPOSE 9464

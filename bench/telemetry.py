@@ -9,6 +9,7 @@ the ratio travels to other machines, the absolutes do not.
 import argparse
 import json
 import os
+import resource
 import signal
 import socket
 import statistics
@@ -75,6 +76,12 @@ def decided(consumer: Any, topic: str) -> int:
         return 0
 
 
+def children_s() -> float:
+    """Processor time of all processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def one(way: str, bootstrap: str, events: int) -> dict[str, Any]:
     """From the first decision to the last, by the broker's word."""
     suffix = f"-{time.time_ns()}"
@@ -85,6 +92,7 @@ def one(way: str, bootstrap: str, events: int) -> dict[str, Any]:
     named = [f"topics.{name}={topic}" for name, topic in topics.items()]
     settings = SILENT if way == "silent" else (f"http.port={port}",)
     command = [sys.executable, "-m", "bench._telling", bootstrap, f"bench{suffix}", *named, *settings]
+    before_s = children_s()
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "bench-look", "log_level": "0"})
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     scraper = Scraper(port) if way == "told" else None
@@ -106,7 +114,8 @@ def one(way: str, bootstrap: str, events: int) -> dict[str, Any]:
     delete_topics(bootstrap, list(topics.values()))
     time.sleep(1.0)
     assert json.loads(out.splitlines()[-1])["outcomes"]["scored"] == events
-    return {"rate": (events - first) / took, "took_ms": scraper.took_ms if scraper is not None else {}}
+    took_ms = scraper.took_ms if scraper is not None else {}
+    return {"rate": (events - first) / took, "cpu_s": children_s() - before_s, "took_ms": took_ms}
 
 
 def measure(bootstrap: str, events: int, rounds: int) -> dict[str, Any]:
@@ -114,6 +123,7 @@ def measure(bootstrap: str, events: int, rounds: int) -> dict[str, Any]:
     start_ms = default_start_ms(time.time_ns() // 1_000_000)
     drive({"bootstrap.servers": bootstrap}, Load(transactions=events, rate=0), start_ms=start_ms)
     rates: dict[str, list[float]] = {way: [] for way in WAYS}
+    cpu: dict[str, list[float]] = {way: [] for way in WAYS}
     answers: dict[str, list[float]] = {}
     for number in range(rounds + 1):
         # Who goes first changes, so that what the broker learns from one round to the next favours nobody.
@@ -122,6 +132,7 @@ def measure(bootstrap: str, events: int, rounds: int) -> dict[str, Any]:
             print(f"round {number}: {way:6} {found['rate']:10,.0f} events/s", flush=True)
             if number:  # the first warms the broker's own compiler up
                 rates[way].append(found["rate"])
+                cpu[way].append(found["cpu_s"])
                 for path, took in found["took_ms"].items():
                     answers.setdefault(path, []).extend(took)
     ratios = [told / silent for told, silent in zip(rates["told"], rates["silent"], strict=True)]
@@ -131,6 +142,10 @@ def measure(bootstrap: str, events: int, rounds: int) -> dict[str, Any]:
         "median": {way: statistics.median(found) for way, found in rates.items()},
         "told_of_silent": ratios,
         "told_of_silent_median": statistics.median(ratios),
+        "cpu_s_start_included": cpu,
+        "cpu_told_of_silent_median": statistics.median(
+            told / silent for told, silent in zip(cpu["told"], cpu["silent"], strict=True)
+        ),
         "answers": {path: len(took) for path, took in answers.items()},
         "answer_ms": {path: statistics.median(took) for path, took in answers.items()},
         "load_average": os.getloadavg()[0],
@@ -173,7 +188,15 @@ def main() -> None:
         found = measure(bootstrap, arguments.events, arguments.rounds)
     save("telemetry", found)
     plot(found)
-    print(json.dumps({name: found[name] for name in ("median", "told_of_silent_median", "answer_ms")}, indent=1))
+    print(
+        json.dumps(
+            {
+                name: found[name]
+                for name in ("median", "told_of_silent_median", "cpu_told_of_silent_median", "answer_ms")
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """A pipeline put together from its configuration: which object feeds which, and nothing else."""
 
-import os
-import socket
 from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
@@ -13,6 +11,7 @@ from pipeline.delivery import guarantee_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
+from pipeline.instance import instance_name
 from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
@@ -34,11 +33,6 @@ from pipeline.wire.metrics import MetricsRecord
 
 Sink = Callable[[MetricsRecord, MetricsRecord], None]
 CLOSE_MS_MAX = 3_000
-
-
-def instance_name() -> str:
-    """What tells this process from others of its pipeline."""
-    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 class Assembly:

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from pipeline.assembly import Assembly, Sink, instance_name
+from pipeline.assembly import Assembly, Sink
 from pipeline.clock import SystemClock
 from pipeline.config.model import PipelineConfig
+from pipeline.instance import instance_name
 from pipeline.readings import health_of
 from pipeline.telemetry.board import Board
 from pipeline.telemetry.health_routes import health_routes

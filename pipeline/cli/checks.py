@@ -72,7 +72,7 @@ def check_checkpoints(config: PipelineConfig) -> str:
 
 def check_traces(config: PipelineConfig) -> str:
     """Look for what exports spans. Raises ConfigError where it is not installed; returns what becomes of traces."""
-    from pipeline.trace.build import check_exporter
+    from pipeline.trace.extra import check_exporter
 
     check_exporter(config)
     carried = "not carried" if config.trace.propagate == "off" else f"carried as {config.trace.propagate}"

@@ -9,6 +9,7 @@ from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.simulator import SimulatorProcess
 from pipeline.cli.stopping import stop_on_signals
 from pipeline.config.load import Loaded, load
+from pipeline.instance import instance_name
 from pipeline.telemetry import logs
 
 GIVE_UP_MS = 30_000
@@ -44,7 +45,6 @@ def demo(name: str, rate: int | None, seconds: int | None, partitions: int, seed
 
 
 def _run(loaded: Loaded, simulator: SimulatorProcess) -> int:
-    from pipeline.assembly import instance_name
     from pipeline.service import run_pipeline
     from pipeline.telemetry.terminal import DECIDED, Terminal
     from pipeline.wire.metrics import MetricsRecord

@@ -12,8 +12,10 @@ import click
 from pipeline.cli.exit_codes import ExitCode
 from pipeline.cli.options import bootstrap_option, config_options, load_config
 from pipeline.cli.stopping import stop_on_signals
+from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.load import Loaded
+from pipeline.instance import instance_name
 from pipeline.telemetry import logs
 
 WORKER_END_S_MAX = 60.0
@@ -31,16 +33,15 @@ def run(name: str, assignments: tuple[str, ...], bootstrap: str | None, workers:
     stop = stop_on_signals()
     loaded = load_config(name, assignments, bootstrap)
     if workers > 1:
-        return run_workers([*_arguments(name, assignments, bootstrap)], names_of(loaded.config.kafka, workers), stop)
+        names, ports = names_of(loaded.config.kafka, workers), ports_of(loaded.config.http, workers)
+        own = [[*its_name, *its_port] for its_name, its_port in zip(names, ports, strict=True)]
+        return run_workers([*_arguments(name, assignments, bootstrap)], own, stop)
     return run_here(loaded, stop, view=view)
 
 
 def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     """Run in this process; 0 when all that was read is delivered and committed."""
-    from pipeline.assembly import instance_name
     from pipeline.cli.checks import check_checkpoints, check_cluster, check_features, check_traces
-    from pipeline.service import run_pipeline
-    from pipeline.telemetry.terminal import Terminal
 
     config = loaded.config
     logs.lines_come_from(config.pipeline.name, instance_name())
@@ -48,6 +49,10 @@ def run_here(loaded: Loaded, stop: threading.Event, *, view: bool) -> int:
     check_checkpoints(config)
     check_traces(config)
     check_cluster(config)
+    # Only now: what takes longest to load is of no use where one of these refuses.
+    from pipeline.service import run_pipeline
+    from pipeline.telemetry.terminal import Terminal
+
     if view:
         with Terminal(config.pipeline.budget_ms) as terminal:
             summary = run_pipeline(config, stop=stop, on_meter=terminal.show)
@@ -62,6 +67,13 @@ def names_of(kafka: KafkaSection, workers: int) -> list[list[str]]:
         return [[] for _ in range(workers)]
     table = "kafka.consumer" if INSTANCE_ID in kafka.consumer else "kafka"
     return [["--set", f"{table}.{INSTANCE_ID}={kafka.instance_id}-{number}"] for number in range(workers)]
+
+
+def ports_of(http: HttpSection, workers: int) -> list[list[str]]:
+    """What each worker is told of its port: the configured one and those after it, where one is named."""
+    if not http.port:
+        return [[] for _ in range(workers)]
+    return [["--set", f"http.port={http.port + number}"] for number in range(workers)]
 
 
 def run_workers(arguments: list[str], names: list[list[str]], stop: threading.Event) -> int:

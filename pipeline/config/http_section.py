@@ -18,7 +18,7 @@ class HttpSection(Section):
     """The address to listen on; `0.0.0.0` for all of IPv4."""
     port: Annotated[StrictInt, Field(ge=0, le=65_535)] | None = None
     """Unset: the first free one from 9464 to 9479, told in the log; with none free the process runs without.
-    0: any. Any other must be free."""
+    0: any. Any other must be free; `headrace run --workers N` takes it and the N - 1 after it."""
     token: StrictStr = ""
     """What the page and its data ask for, as `Authorization: Bearer` or `?token=`; needed where `host` is not this
     machine alone. `/metrics`, `/healthz` and `/readyz`, which hold no events, never ask."""

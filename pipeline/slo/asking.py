@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import KafkaError as ClientError
@@ -88,7 +88,12 @@ class Asker:
     def _offsets(self, partitions: list[TopicPartition], spec: Any) -> dict[Partition, int]:
         if not partitions:
             return {}
-        asked = self._admin.list_offsets(dict.fromkeys(partitions, spec), request_timeout=REQUEST_S_MAX)
+        # What an open transaction holds cannot be read yet: nobody can answer it.
+        asked = self._admin.list_offsets(
+            dict.fromkeys(partitions, spec),
+            isolation_level=IsolationLevel.READ_COMMITTED,
+            request_timeout=REQUEST_S_MAX,
+        )
         return {_named(partition): int(answer.result().offset) for partition, answer in asked.items()}
 
     def _answered(self, partition: TopicPartition, committed: int | None, end: int) -> int | None:

@@ -21,8 +21,10 @@ ALERT_NAMES: dict[AlertKind, str] = {
 }
 SUBJECT_LABELS: dict[AlertKind, str] = {"instance-silent": "instance_id", "stuck": "partition"}
 TIMEOUT_S = 5.0
-KEEP_REPEATS = 4
-"""Alertmanager keeps an alert that fires for so many times the interval at which it is posted again."""
+KEEP_REPEATS, KEEP_MS_MIN = 4, 120_000
+"""Alertmanager keeps an alert that fires for so many times the interval at which it is posted again, and for as long
+as another process takes to come on duty.
+"""
 _TURN_S = 0.2
 
 log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ class Notifier:
     def __init__(self, config: SloConfig) -> None:
         self._alertmanager = config.alertmanager.url.rstrip("/")
         self._webhook = config.webhook.url
-        self._keep_ms = round(KEEP_REPEATS * 1000 * config.alertmanager.repeat_s)
+        self._keep_ms = max(KEEP_MS_MIN, round(KEEP_REPEATS * 1000 * config.alertmanager.repeat_s))
         self.levels = Levels(round(1000 * config.alertmanager.repeat_s))
         self.changes = Changes()
         self.failures = {"alertmanager": 0, "webhook": 0}

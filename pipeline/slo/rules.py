@@ -18,6 +18,7 @@ GOOD = "headrace_slo_good_events_total"
 BAD = "headrace_slo_bad_events_total"
 EVALUATED = "headrace_slo_evaluated_timestamp_seconds"
 FAILED = "headrace_slo_notify_failures_total"
+RUNBOOK = "docs/slo.md#at-3-am"
 BURN_ALERT = "HeadraceBudgetBurn"
 _BY = "sum by (slo, pipeline)"
 _DOWN_S = 120
@@ -74,7 +75,7 @@ def _alert(name: str, expression: str, severity: str, summary: str, keep_ms: int
     if keep_ms:
         yield f"        keep_firing_for: {in_words(keep_ms)}"
     yield f"        labels: {json.dumps({'severity': severity, 'evaluator': 'prometheus'})}"
-    yield f"        annotations: {json.dumps({'summary': summary})}"
+    yield f"        annotations: {json.dumps({'summary': summary, 'runbook': RUNBOOK})}"
 
 
 def _own_alerts() -> Iterator[str]:

@@ -146,7 +146,7 @@ def _burn_alert(slo: WatchedSlo, verdict: Verdict, now_ms: int) -> AlertRecord:
     reading, promise = verdict.reading, slo.promise
     left = budget_left_of(slo.burn.counts(now_ms), slo.burn.budget)
     long, short = in_words(reading.pair.long_ms), in_words(reading.pair.short_ms)
-    burns = f"{reading.long_burn:.3g} times over {long} and {reading.short_burn:.3g} times over {short}"
+    burns = f"{reading.long_burn:,.1f} times over {long} and {reading.short_burn:,.1f} times over {short}"
     if verdict.firing:
         summary = (
             f"{promise.name}: the error budget of {promise.kind} (objective {promise.objective:.6g}) burns {burns}, "
@@ -169,7 +169,9 @@ def _burn_alert(slo: WatchedSlo, verdict: Verdict, now_ms: int) -> AlertRecord:
 
 
 def _left(budget_left: float) -> str:
-    return f"{budget_left:.0%} of it is left" if budget_left >= 0 else f"it is spent {1 - budget_left:.3g} times over"
+    return (
+        f"{budget_left:.0%} of it is left" if budget_left >= 0 else f"it is spent {1 - budget_left:,.1f} times over"
+    )
 
 
 def _quiet_alerts(watched: Watched, now_ms: int) -> Iterator[AlertRecord]:

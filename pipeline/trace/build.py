@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 from pipeline.config.model import PipelineConfig
-from pipeline.config.problems import ConfigError, Problem
 from pipeline.rows import Rows
 from pipeline.tier import Tier
 from pipeline.trace.batches import BatchSpans, SpanLimits
 from pipeline.trace.export import SpanExport
+from pipeline.trace.extra import check_exporter
 from pipeline.trace.reader import TraceReader
-
-NEEDED = "opentelemetry.exporter.otlp.proto.http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +29,6 @@ class Tracing:
         """Send the spans that wait. Bounded in time."""
         if self.export is not None:
             self.export.close()
-
-
-def check_exporter(config: PipelineConfig) -> None:
-    """Raises ConfigError where spans are to be exported and what does it is not installed."""
-    try:
-        found = not config.trace.export or find_spec(NEEDED) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        text = "true, but OpenTelemetry's exporter is not installed: pip install 'headrace[otel]'"
-        raise ConfigError("", [Problem("trace.export", text)])
 
 
 def tracing_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], instance: str) -> Tracing:

@@ -4,13 +4,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.telemetry.edges import latency_buckets, latency_edges_s, row_buckets
 from pipeline.telemetry.histogram import Histogram
 
-TIMES_US = st.lists(st.integers(0, 20_000_000) | st.integers(90_000, 110_000) | st.integers(-5, 200), max_size=80)
+TIMES_US = st.lists(
+    st.integers(0, 20_000_000) | st.integers(90_000, 110_000) | st.integers(-5, 200) | st.just(100), max_size=80
+)
 BUDGETS_MS = st.integers(1, 60_000)
 
 
@@ -20,6 +22,7 @@ def recorded(values: list[int]) -> dict[int, int]:
     return histogram.sparse()
 
 
+@settings(deadline=None)
 @given(TIMES_US, BUDGETS_MS)
 def test_an_edge_holds_nothing_above_it_and_lacks_at_most_what_is_a_64th_below(times: list[int], budget: int) -> None:
     edges_s = latency_edges_s(budget)
@@ -32,12 +35,14 @@ def test_an_edge_holds_nothing_above_it_and_lacks_at_most_what_is_a_64th_below(t
     assert buckets[-1][1] == len(times)
 
 
+@settings(deadline=None)
 @given(TIMES_US)
 def test_the_sum_is_that_of_the_times(times: list[int]) -> None:
     _, sum_s = latency_buckets(recorded(times), (0.1,))
     assert sum_s == pytest.approx(sum(max(0, time) for time in times) / 1e6, rel=0.008, abs=1e-4)
 
 
+@settings(deadline=None)
 @given(BUDGETS_MS)
 def test_the_budget_is_an_edge_and_edges_rise_apart(budget: int) -> None:
     edges_s = latency_edges_s(budget)
@@ -51,6 +56,10 @@ def test_one_that_takes_exactly_the_budget_is_not_within_it() -> None:
     """Times are cut off to whole microseconds: what is counted as 100,000 may be longer."""
     within = dict(latency_buckets(recorded([99_000, 99_327, 99_999, 100_000]), (0.1,))[0])
     assert within == {"0.1": 2, "+Inf": 4}
+
+
+def test_one_that_takes_exactly_an_edge_is_above_it() -> None:
+    assert dict(latency_buckets(recorded([99, 100, 101]), (0.0001,))[0]) == {"0.0001": 1, "+Inf": 3}
 
 
 def test_batches_count_to_the_size_they_have() -> None:

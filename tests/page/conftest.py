@@ -31,8 +31,9 @@ def _missing(why: str) -> None:
     pytest.skip(why)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module, since the event loop that drives it is in the way of tests that run one of their own."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         _missing(f"no browser: none of {', '.join(NAMES)} is on the PATH")

@@ -82,17 +82,19 @@ def test_its_figures_move_and_are_those_of_the_state(demo: Demo, opened: Open) -
     shown.wait(DECIDED)
     before = shown.text("#n-rate-more")
     shown.wait("text => document.getElementById('n-rate-more').textContent !== text", before)
-    for _ in range(20):  # a second may pass between the page and the state; then they are compared again
-        shown_number = int(shown.page.evaluate("document.body.dataset.number"))
-        told = shown.text("#n-rate-more")
+    states: dict[int, dict[str, Any]] = {}
+    for _ in range(200):  # until the page shows a second that the state was asked about
         state = demo.state()
-        if state["number"] == shown_number == int(shown.page.evaluate("document.body.dataset.number")):
+        states[state["number"]] = state
+        number, told = shown.page.evaluate(
+            "[+document.body.dataset.number, document.getElementById('n-rate-more').textContent]"
+        )
+        if number in states:
             break
-        shown.page.wait_for_timeout(150)
-    else:
-        pytest.fail("the page never showed the second that the state told of")
-    assert told == f"{sum(state['summary']['totals']['outcomes']):,} since the start"
-    assert state["summary"]["totals"]["outcomes"][0] > 0
+        shown.page.wait_for_timeout(100)
+    totals = states[number]["summary"]["totals"]["outcomes"]
+    assert told == f"{sum(totals):,} since the start"
+    assert totals[0] > 0
     assert {each["value"]["pipeline"] for each in state["decisions"]} == {"fraud"}
     assert shown.complaints == []
 

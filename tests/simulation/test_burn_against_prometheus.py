@@ -157,3 +157,8 @@ def test_the_shipped_rules_are_those_of_the_shipped_configuration(promtool: Prom
     assert written == rules_of(load_slo("slo", environ={})), "write it anew, see the head of the file"
     done = promtool(folder, ["check", "rules", "slo.yml"])
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_shipped_rules_pass_their_own_tests(promtool: Promtool) -> None:
+    done = promtool(ROOT / "deploy" / "prometheus", ["test", "rules", "tests/slo.yml"])
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.cli.checks import check_kafka_settings
-from pipeline.cli.run import names_of
+from pipeline.cli.run import names_of, ports_of
 from pipeline.config.load import load
 from pipeline.config.model import PipelineConfig
 from pipeline.config.problems import ConfigError
@@ -37,6 +37,12 @@ def test_workers_get_a_name_each_wherever_the_name_was_given() -> None:
     consumers = ("delivery.guarantee=exactly_once", "kafka.consumer.group.instance.id=x", "engine.commit_ms=20")
     own = names_of(config(*consumers).kafka, 2)[1][1]
     assert config(*consumers, own).kafka.transactional_id == "headrace-fraud-x-1"
+
+
+def test_workers_get_a_port_each_from_the_one_that_is_named() -> None:
+    assert ports_of(config().http, 2) == ports_of(config("http.port=0").http, 2) == [[], []]
+    named = ports_of(config("http.port=9500").http, 3)
+    assert [config("http.port=9500", own[1]).http.port for own in named] == [9500, 9501, 9502]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.clock import Instant
@@ -102,6 +102,7 @@ def test_what_a_restart_does_not_mend_is_no_death() -> None:
     assert failing(told(Vitals(Phase.DECIDING, 1, unreachable=True), 600), 601) == {}
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=60))
 def test_stalled_is_who_had_lag_at_one_place_ever_since(history: list[tuple[int, int]]) -> None:
     """By definition: the longest tail at one position in which there was lag, but for its first look."""

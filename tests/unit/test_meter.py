@@ -119,6 +119,13 @@ def test_a_record_is_given_when_due_and_once_after_a_stall(second: float, record
     assert bench.meter.due_ns() == at(next_due).mono_ns
 
 
+def test_only_the_last_record_of_a_process_that_was_told_to_stop_says_that_it_ended() -> None:
+    bench = Bench()
+    bench.meter.tick(at(1))
+    bench.meter.finish(at(1.5), ended=True)
+    assert [record.ended for record in bench.records] == [False, True]
+
+
 def test_a_record_reads_back_as_it_was_and_its_buckets_are_json_names() -> None:
     bench = Bench()
     one_of_each(bench)

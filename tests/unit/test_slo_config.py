@@ -7,6 +7,7 @@ import pytest
 from pipeline.cli.app import run
 from pipeline.config.load import shipped
 from pipeline.config.problems import ConfigError
+from pipeline.slo.app import credentials_of
 from pipeline.slo.config import BurnSection
 from pipeline.slo.load import load_slo
 
@@ -76,7 +77,8 @@ def test_the_command_checks_without_a_broker(capsys: pytest.CaptureFixture[str])
     assert "no such file, and the shipped configurations of the SLO app are slo" in capsys.readouterr().err
 
 
-def test_no_broker_exits_3(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_broker_exits_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("pipeline.cli.slo.REQUEST_MS_MAX", 300)
     assert run(["slo", "--bootstrap", "localhost:1"]) == 3
     assert "no broker answers at localhost:1" in capsys.readouterr().err
 
@@ -91,3 +93,17 @@ def test_without_faust_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "faust", None)
     assert run(["slo", "--bootstrap", "localhost:1"]) == 1
     assert "headrace slo needs faust, which is not installed: pip install 'headrace[slo]'" in capsys.readouterr().err
+
+
+def test_faust_is_told_how_to_reach_a_secured_cluster(tmp_path: Path) -> None:
+    assert credentials_of({"bootstrap.servers": "x"}) is None
+    told = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "a"}
+    credentials = credentials_of({**told, "sasl.password": "b"})
+    assert (credentials.username, credentials.password, credentials.mechanism.value) == ("a", "b", "SCRAM-SHA-512")
+    assert credentials.protocol.value == "SASL_PLAINTEXT"
+    assert credentials_of({**told, "security.protocol": "SASL_SSL"}).protocol.value == "SASL_SSL"
+    assert credentials_of({"security.protocol": "ssl"}).protocol.value == "SSL"
+    with pytest.raises(ConfigError, match="found 'GSSAPI', expected one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"):
+        credentials_of({**told, "sasl.mechanism": "GSSAPI"})
+    with pytest.raises(ConfigError, match="certificates: "):
+        credentials_of({"security.protocol": "ssl", "ssl.ca.location": str(tmp_path / "nowhere.pem")})

@@ -18,6 +18,7 @@ from pipeline.slo.load import load_slo
 from pipeline.slo.notify import Notifier, now_ms
 from pipeline.slo.snapshot import Snapshot, snapshot_of
 from pipeline.telemetry.histogram import bucket_of
+from pipeline.telemetry.slo_source import slos_of
 from pipeline.wire.alert import AlertRecord
 from pipeline.wire.metrics import MetricsRecord
 
@@ -173,6 +174,11 @@ def test_http_says_how_it_is() -> None:
         assert (latency["name"], latency["good"], latency["bad"]) == ("fraud-latency", 100, 50)
         assert latency["firing"] == ["page", "ticket"]
         assert {alert["slo"] for alert in state["alerts"]} == {"fraud-latency"}
+        shown = {slo["slo"]: slo for slo in slos_of(state, "fraud")}["fraud-latency"]  # on the pipeline's own page
+        assert {alert["severity"] for alert in shown["alerts"]} == {"page", "ticket"}
+        assert shown["objective"] == latency["objective"]
+        assert shown["budget_left"] == latency["budget_left"] < 0
+        assert max(shown["burn"].values()) > 1
         assert state["pipelines"][0]["lag"] == {"transactions/0": 6}
         samples = {
             (sample.name, sample.labels.get("slo", "")): sample.value

@@ -8,13 +8,13 @@ import pytest
 from pipeline.cli.checks import check_traces
 from pipeline.config.load import load
 from pipeline.config.problems import ConfigError
-from pipeline.trace import build
+from pipeline.trace import extra
 
 
 def test_an_exporter_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     config = load("fraud", environ={}, assignments=("trace.export=true",)).config
     assert check_traces(config) == "not carried, spans exported"
-    monkeypatch.setattr(build, "NEEDED", "opentelemetry_that_is_not_there.exporter")
+    monkeypatch.setattr(extra, "NEEDED", "opentelemetry_that_is_not_there.exporter")
     with pytest.raises(
         ConfigError, match=r"trace\.export: true, but .* is not installed: pip install 'headrace\[otel\]'"
     ):

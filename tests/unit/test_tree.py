@@ -71,6 +71,17 @@ def test_imports_point_one_way(package: str) -> None:
     assert not wrong
 
 
+def test_nothing_on_the_way_of_the_data_knows_the_slo_app() -> None:
+    imported = re.compile(r"^\s*(from|import) pipeline\.slo\b", re.MULTILINE)
+    apart = {ROOT / "pipeline" / "slo", ROOT / "pipeline" / "cli"}
+    wrong = [
+        named(path)
+        for path in sources("pipeline")
+        if not apart & set(path.parents) and imported.search(path.read_text())
+    ]
+    assert not wrong
+
+
 def test_files_are_short() -> None:
     long = {named(path): len(path.read_text().splitlines()) for path in CODE}
     assert not {name: lines for name, lines in long.items() if lines >= FILE_LINES_MAX}

@@ -106,6 +106,8 @@ export class LinePlot extends Plot {
     ends.forEach((end, at) => {
       if (at > 0) end.y = Math.min(end.y, ends[at - 1].y - 12);
     });
+    const above = ends.length ? Math.max(0, y0 + 5 - ends.at(-1).y) : 0;
+    for (const end of ends) end.y += above;
     c.textAlign = "left";
     c.textBaseline = "middle";
     c.fillStyle = this.palette.color("muted");

@@ -124,7 +124,7 @@ function reasonsOf(value) {
   const given = (value.reasons ?? []).map(([name, number]) => `${name.replaceAll("_", " ")} ${Number(number.toPrecision(3))}`);
   if (value.class) given.unshift(value.class);
   if (value.outcome === "expired") given.unshift("no tier could be in time");
-  else if (value.outcome === "degraded") given.unshift(`${value.tier} in time, better tiers not`);
+  else if (value.outcome === "degraded") given.unshift("better tiers not in time");
   if (value.deadline_met === false && value.outcome !== "expired") given.push("not expected in time");
   return given.join(", ") || "–";
 }
