@@ -22,7 +22,7 @@ class Opened:
         return self.page.locator(selector).inner_text()
 
     def wait(self, expression: str, argument: object = None) -> None:
-        self.page.wait_for_function(expression, arg=argument, timeout=60_000)
+        self.page.wait_for_function(expression, arg=argument, timeout=150_000)
 
 
 def _missing(why: str) -> None:
