@@ -101,8 +101,9 @@ def test_it_can_be_used_with_keys_alone(page: Served, opened: Open) -> None:
     shown.page.locator("#p-outcomes canvas").focus()
     for _ in range(3):
         keys.press("ArrowLeft")
-    shown.wait("before => document.querySelector('#l-outcomes b').textContent !== before", newest)
-    assert shown.text("#l-outcomes li:first-child b") == f"{page.state()['points'][-4]['outcomes'][0]:,}"
+    third = f"{page.state()['points'][-4]['outcomes'][0]:,}"
+    assert third != newest
+    shown.wait("wanted => document.querySelector('#l-outcomes b').textContent === wanted", third)
     keys.press("Escape")
     shown.wait("before => document.querySelector('#l-outcomes b').textContent === before", newest)
     shown.page.locator("#which button", has_text="in process").focus()
