@@ -5,22 +5,19 @@ the shipped defaults, and the budget: an hour, so that a backlog is scored rathe
 """
 
 import json
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from bench._patient import patient
 from features.state import FeatureSet
 from pipeline.assembly import Assembly
 from pipeline.clock import NS_PER_MS, SystemClock
-from pipeline.config.load import load
 from pipeline.readings import health_of
 from pipeline.tier import ModelTier
 from pipeline.tiers import open_tiers
-
-HOUR_MS = 3_600_000
 
 
 def timed(owner: Any, name: str, label: str, spent: Counter[str]) -> None:
@@ -67,15 +64,7 @@ def profiled(assembly: Assembly) -> Counter[str]:
 
 def main() -> None:
     bootstrap, events, group = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    assignments = (
-        f"kafka.bootstrap.servers={bootstrap}",
-        f"kafka.group.id={group}",
-        "kafka.consumer.auto.offset.reset=earliest",
-        f"pipeline.budget_ms_max={HOUR_MS}",
-        f"pipeline.budget_ms={HOUR_MS}",
-        *sys.argv[5:],
-    )
-    config = load("fraud", environ=os.environ, assignments=assignments).config
+    config = patient(bootstrap, group, "kafka.consumer.auto.offset.reset=earliest", *sys.argv[5:])
     features = FeatureSet(config.catalog)
     tiers = open_tiers(config, features.names)
     clock = SystemClock()

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 NS_PER_MS = 1_000_000
 
@@ -28,3 +29,8 @@ class SystemClock:
     def instant(self) -> Instant:
         """Both clocks at once."""
         return Instant(time.monotonic_ns(), time.time_ns() // NS_PER_MS)
+
+
+def rfc3339(epoch_s: float) -> str:
+    """A wall time for people and other programs: UTC, cut to milliseconds."""
+    return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

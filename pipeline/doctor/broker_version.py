@@ -2,9 +2,10 @@
 
 import contextlib
 import socket
-import ssl
 import struct
 from collections.abc import Mapping
+
+from pipeline.kafka.tls import tls_context
 
 API_VERSIONS, FETCH = 18, 1
 _REQUEST = struct.pack(">hhihs", API_VERSIONS, 0, 1, 1, b"d")
@@ -32,18 +33,9 @@ def fetch_version(settings: Mapping[str, str], timeout_s: float) -> int | None:
             with socket.create_connection((host, int(port)), timeout_s) as plain:
                 if "ssl" not in protocol:
                     return _ask(plain)
-                with _context(settings).wrap_socket(plain, server_hostname=host) as secured:
+                with tls_context(settings).wrap_socket(plain, server_hostname=host) as secured:
                     return _ask(secured)
     return None
-
-
-def _context(settings: Mapping[str, str]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.get("ssl.ca.location"))
-    if certificate := settings.get("ssl.certificate.location"):
-        context.load_cert_chain(certificate, settings.get("ssl.key.location"), settings.get("ssl.key.password"))
-    if settings.get("ssl.endpoint.identification.algorithm", "https") == "none":
-        context.check_hostname = False
-    return context
 
 
 def _ask(connection: socket.socket) -> int | None:

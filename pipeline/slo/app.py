@@ -20,6 +20,7 @@ from faust.assignor.client_assignment import ClientAssignment
 from faust.assignor.partition_assignor import MemberAssignmentMapping, MemberMetadataMapping, PartitionAssignor
 
 from pipeline.config.problems import ConfigError, Problem
+from pipeline.kafka.tls import tls_context
 from pipeline.slo.config import SloConfig
 from pipeline.slo.duty import Duty
 from pipeline.slo.keeping import read_snapshot
@@ -132,11 +133,6 @@ def credentials_of(settings: Mapping[str, str]) -> Any:
 
 def _ssl_context(settings: Mapping[str, str]) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=settings.get("ssl.ca.location"))
-        if (certificate := settings.get("ssl.certificate.location")) is not None:
-            context.load_cert_chain(certificate, settings.get("ssl.key.location"), settings.get("ssl.key.password"))
+        return tls_context(settings)
     except OSError as error:
         raise ConfigError("", [Problem("kafka", f"certificates: {error}")]) from None
-    if settings.get("ssl.endpoint.identification.algorithm") == "none":
-        context.check_hostname = False
-    return context

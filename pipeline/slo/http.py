@@ -8,7 +8,7 @@ from aiohttp import web
 from prometheus_client.exposition import generate_latest
 
 from pipeline.config.problems import ConfigError, Problem
-from pipeline.slo.burn import Pair, budget_left_of
+from pipeline.slo.burn import Reading, budget_left_of
 from pipeline.slo.config import HttpSection, SloConfig
 from pipeline.slo.duty import Duty
 from pipeline.slo.exporter import QUANTILES, burns_of, registry_of
@@ -113,18 +113,17 @@ def _promise(slo: WatchedSlo) -> dict[str, Any]:
         "bad": counts.bad,
         "budget_left": budget_left_of(counts, slo.burn.budget),
         "burns": burns_of(slo),
-        "pairs": [_pair(slo, pair) for pair in slo.burn.rules.pairs],
+        "pairs": [_pair(reading) for reading in slo.burn.readings(now_ms())],
         "firing": [severity for severity, firing in slo.burn.firing.items() if firing.on],
     }
 
 
-def _pair(slo: WatchedSlo, pair: Pair) -> dict[str, Any]:
-    reading = next(found for found in slo.burn.readings(now_ms()) if found.pair == pair)
+def _pair(reading: Reading) -> dict[str, Any]:
     return {
-        "severity": pair.severity,
-        "factor": pair.factor,
-        "long_ms": pair.long_ms,
-        "short_ms": pair.short_ms,
+        "severity": reading.pair.severity,
+        "factor": reading.pair.factor,
+        "long_ms": reading.pair.long_ms,
+        "short_ms": reading.pair.short_ms,
         "long_burn": reading.long_burn,
         "short_burn": reading.short_burn,
         "exceeds": reading.exceeds,

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
+from pipeline.clock import rfc3339
 from pipeline.slo.config import SloConfig
 from pipeline.slo.outbox import Changes, Levels
 from pipeline.wire.alert import AlertKind, AlertRecord
@@ -55,13 +55,9 @@ def alertmanager_form(alert: AlertRecord, began_ms: int, ends_ms: int) -> dict[s
     return {
         "labels": labels,
         "annotations": {"summary": alert.summary, **annotations},
-        "startsAt": _rfc3339(began_ms),
-        "endsAt": _rfc3339(max(began_ms, ends_ms)),
+        "startsAt": rfc3339(began_ms / 1000),
+        "endsAt": rfc3339(max(began_ms, ends_ms) / 1000),
     }
-
-
-def _rfc3339(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Notifier:

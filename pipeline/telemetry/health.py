@@ -6,10 +6,9 @@ loaded, windows being restored (which has a time limit of its own), a cluster th
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 
-from pipeline.clock import NS_PER_MS, Instant
+from pipeline.clock import NS_PER_MS, Instant, rfc3339
 
 NS_PER_S = 1_000 * NS_PER_MS
 
@@ -92,7 +91,7 @@ class Verdict:
     def body(self) -> dict[str, object]:
         """As JSON says it: times in RFC 3339, UTC."""
         checks = {
-            check.name: {"ok": check.ok, "since": _written(check.since_ms), "says": check.says}
+            check.name: {"ok": check.ok, "since": rfc3339(check.since_ms / 1000), "says": check.says}
             for check in self.checks
         }
         return {"ok": self.ok, "phase": str(self.phase), "checks": checks}
@@ -196,7 +195,3 @@ def _not_whole(vitals: Vitals) -> str:
 
 def _wall_ms(mono_ns: int, now: Instant) -> int:
     return now.wall_ms - (now.mono_ns - mono_ns) // NS_PER_MS
-
-
-def _written(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,17 +7,14 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.config.model import PipelineConfig
 from pipeline.telemetry.board import Board, Told
-from pipeline.telemetry.histogram import BUCKETS
 from pipeline.telemetry.latest import LatestDecisions, Sampled
 from pipeline.telemetry.meter import HISTOGRAMS
 from pipeline.telemetry.page_point import EDGES_US, QUANTILES, SHOWN_OUTCOMES, point_of, quantiles_us, totals_of
 from pipeline.telemetry.slo_source import SloSource
-from pipeline.wire.metrics import MetricsRecord
+from pipeline.wire.metrics import MetricsRecord, added
 
 RECENT_RECORDS = 10
 """How many records the numbers of `recent` are taken from."""
@@ -107,7 +104,10 @@ class Feed:
                 "misses": sum(record.deadline_misses for record in recent),
                 "in_time": [sum(record.in_time.get(tier, 0) for record in recent) for tier in self._tiers],
                 "overdue": [sum(record.overdue.get(tier, 0) for record in recent) for tier in self._tiers],
-                "quantiles_us": {name: quantiles_us(_added(recent, name)) for name in HISTOGRAMS},
+                "quantiles_us": {
+                    name: quantiles_us(added(record.histograms.get(name, {}) for record in recent))
+                    for name in HISTOGRAMS
+                },
             },
             "lag": newest.record.lag,
             "totals": totals_of(newest.totals, self._tiers),
@@ -156,13 +156,3 @@ def _told_decision(sampled: Sampled) -> bytes:
         value = {name: each for name, each in value.items() if name != "features"}
     key = sampled.key.decode(errors="replace")
     return msgspec.json.encode({"number": sampled.number, "at_ms": sampled.at_ms, "key": key, "value": value})
-
-
-def _added(records: list[MetricsRecord], name: str) -> dict[int, int]:
-    """One histogram of several records together."""
-    counts: NDArray[np.int64] = np.zeros(BUCKETS, np.int64)
-    for record in records:
-        sparse = record.histograms.get(name, {})
-        held = len(sparse)
-        counts[np.fromiter(sparse.keys(), np.int64, held)] += np.fromiter(sparse.values(), np.int64, held)
-    return {int(bucket): int(counts[bucket]) for bucket in np.flatnonzero(counts)}

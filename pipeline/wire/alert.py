@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from pipeline.wire.versioned import decode_versioned
+
 ALERT_VERSION = 1
 AlertKind = Literal["burn", "instance-silent", "silent", "stuck"]
 AlertSeverity = Literal["page", "ticket"]
@@ -49,10 +51,4 @@ class AlertRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def decode_alert(value: bytes) -> AlertRecord:
     """Read a record back; fields added later are passed over. Raises ValueError saying what is wrong."""
-    try:
-        record = msgspec.json.decode(value, type=AlertRecord)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not an alert: {error}") from None
-    if record.v != ALERT_VERSION:
-        raise ValueError(f"alert of version {record.v}, expected {ALERT_VERSION}")
-    return record
+    return decode_versioned(value, AlertRecord, ALERT_VERSION, "alert", article="an")

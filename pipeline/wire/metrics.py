@@ -5,6 +5,8 @@ from typing import TypeVar
 
 import msgspec
 
+from pipeline.wire.versioned import decode_versioned
+
 METRICS_VERSION = 1
 Sparse = dict[int, int]
 Key = TypeVar("Key", str, int)
@@ -53,16 +55,11 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def decode_metrics(value: bytes) -> MetricsRecord:
     """Read a record back; fields added later are passed over. Raises ValueError saying what is wrong."""
-    try:
-        record = msgspec.json.decode(value, type=MetricsRecord)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not a metrics record: {error}") from None
-    if record.v != METRICS_VERSION:
-        raise ValueError(f"metrics record of version {record.v}, expected {METRICS_VERSION}")
-    return record
+    return decode_versioned(value, MetricsRecord, METRICS_VERSION, "metrics record")
 
 
-def _added(parts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+def added(parts: Iterable[Mapping[Key, int]]) -> dict[Key, int]:
+    """The sum of each name or bucket over tables of counts."""
     total: dict[Key, int] = {}
     for part in parts:
         for name, count in part.items():
@@ -82,19 +79,19 @@ def merged(left: MetricsRecord, right: MetricsRecord) -> MetricsRecord:
         instance=left.instance if left.instance == right.instance else "",
         from_ms=min(left.from_ms, right.from_ms),
         to_ms=newer.to_ms,
-        outcomes=_added((left.outcomes, right.outcomes)),
+        outcomes=added((left.outcomes, right.outcomes)),
         delivered=left.delivered + right.delivered,
         dead_letters=left.dead_letters + right.dead_letters,
-        dead_letter_codes=_added((left.dead_letter_codes, right.dead_letter_codes)),
+        dead_letter_codes=added((left.dead_letter_codes, right.dead_letter_codes)),
         deadline_misses=left.deadline_misses + right.deadline_misses,
         late=left.late + right.late,
         lag={**older.lag, **newer.lag},
-        batch_rows=_added((left.batch_rows, right.batch_rows)),
-        tiers=_added((left.tiers, right.tiers)),
-        in_time=_added((left.in_time, right.in_time)),
-        overdue=_added((left.overdue, right.overdue)),
-        histograms={name: _added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names},
-        counts=_added((left.counts, right.counts)),
+        batch_rows=added((left.batch_rows, right.batch_rows)),
+        tiers=added((left.tiers, right.tiers)),
+        in_time=added((left.in_time, right.in_time)),
+        overdue=added((left.overdue, right.overdue)),
+        histograms={name: added((left.histograms.get(name, {}), right.histograms.get(name, {}))) for name in names},
+        counts=added((left.counts, right.counts)),
         levels={**older.levels, **newer.levels},
         ended=left.ended or right.ended,
     )
