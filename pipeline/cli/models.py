@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.optimise import optimise
 from pipeline.cli.reuse import reuse
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ def models() -> None:
     """List the models of a repository; measure how far answers about frames carry."""
 
 
+models.add_command(optimise)
 models.add_command(reuse)
 
 
