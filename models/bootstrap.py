@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 200
-Measure = Callable[[NDArray[np.int64]], float]
-"""A quality of rows that are there `counts` times, int64[rows]."""
+Measure = Callable[[NDArray[Any]], float]
+"""A quality of rows that are there `counts` times, whole numbers [rows]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def average_precision_of(truth: NDArray[np.bool_], score: NDArray[np.float32] | 
     ranked, hits = score[order], truth[order]
     last = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(score) - 1)
 
-    def measure(counts: NDArray[np.int64]) -> float:
+    def measure(counts: NDArray[Any]) -> float:
         drawn = counts[order]
         found, seen = np.cumsum(drawn * hits)[last], np.cumsum(drawn)[last]
         if found[-1] == 0:
@@ -49,18 +50,23 @@ def draws_of(rows: int, seed: int, draws: int = DRAWS) -> Iterator[NDArray[np.in
         yield np.bincount(random.integers(0, rows, rows), minlength=rows)
 
 
-def lost(
-    before: Measure, after: Measure, rows: int, confidence: float, seed: int = 0, relative: bool = False
-) -> Interval:
-    """What `after` has less than `before`, on the same draws of rows; `relative` to before, where that is above 0.
+class Paired:
+    """Draws of rows and what `before` is in each, kept to hold several others against."""
 
-    With confidence 0.95 the loss is at most `high`, and as surely at least `low`: each end by itself.
-    """
+    def __init__(self, before: Measure, rows: int, seed: int = 0) -> None:
+        self._once = np.ones(rows, np.int64)
+        self._was = before(self._once)
+        self._drawn = [(counts.astype(np.int32), before(counts)) for counts in draws_of(rows, seed)]
 
-    def less(counts: NDArray[np.int64]) -> float:
-        was = before(counts)
-        return (was - after(counts)) / (was if relative and was > 0 else 1.0)
+    def lost(self, after: Measure, confidence: float, relative: bool = False) -> Interval:
+        """What `after` has less than `before`, on the same draws; `relative` to before, where that is above 0.
 
-    found = np.array([less(counts) for counts in draws_of(rows, seed)])
-    low, high = np.quantile(found, [1 - confidence, confidence]).tolist()
-    return Interval(less(np.ones(rows, np.int64)), low, high)
+        With confidence 0.95 the loss is at most `high`, and as surely at least `low`: each end by itself.
+        """
+
+        def less(was: float, counts: NDArray[Any]) -> float:
+            return (was - after(counts)) / (was if relative and was > 0 else 1.0)
+
+        found = np.array([less(was, counts) for counts, was in self._drawn])
+        low, high = np.quantile(found, [1 - confidence, confidence]).tolist()
+        return Interval(less(self._was, self._once), low, high)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.bootstrap import Interval, Measure, average_precision_of, lost, share_of
+from models.bootstrap import Interval, Measure, Paired, average_precision_of, share_of
 from models.manifest import ModelError
 from models.optimise.gate import Limits, not_finite, refusals
 from models.optimise.graphs import graph_variants
@@ -169,7 +169,7 @@ def _finding(
     measure = "ap" if entry.manifest.image is None else "accuracy"
     before, after = (_quality(answers[each], sample) for each in (own, name))
     likeness = likeness_of(answers[own], answers[name], entry.manifest.thresholds)
-    drop = lost(before, after, len(sample.rows), CONFIDENCE)
+    drop = Paired(before, len(sample.rows)).lost(after, CONFIDENCE)
     refused = refusals(name, own, measure, likeness, drop, cost, limits) if limits else []
     return Finding(
         name,
