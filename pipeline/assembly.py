@@ -16,6 +16,7 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
+from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
@@ -66,6 +67,7 @@ class Assembly:
         self.reuse = reuse_of(config, layout, clock)
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
         self.decider = decider_of(config, self.rows, self.servings, layout)
+        self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
@@ -161,6 +163,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            answers=self.answers,
             spans=self.tracing.spans,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
