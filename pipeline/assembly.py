@@ -16,12 +16,13 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
+from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.row_layout import SUPERSEDED, layout_of
-from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of
+from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
@@ -54,6 +55,7 @@ class Assembly:
         self.clock = clock
         self.wake = Wake()
         self.tiers = tiers
+        self.servings = servings_of(tiers)
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
@@ -64,12 +66,13 @@ class Assembly:
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
-        self.decider = decider_of(config, self.rows, tiers, layout)
+        self.decider = decider_of(config, self.rows, self.servings, layout)
+        self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
         self.guarantee = guarantee_of(
-            config, tiers, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
+            config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
         self.outlet = self.guarantee.outlet
         self.state_consumer: LaneConsumer | None = None
@@ -160,6 +163,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            answers=self.answers,
             spans=self.tracing.spans,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,

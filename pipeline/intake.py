@@ -11,8 +11,7 @@ from features.catalog import InputSpec
 from features.columns import Columns
 from features.state import FeatureState
 from pipeline.backpressure import Backpressure
-from pipeline.batch import NEVER_NS
-from pipeline.batcher import Batcher
+from pipeline.batch import NEVER_NS, Batching
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
 from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
 from pipeline.decode import Reject, key_disagreements
@@ -84,7 +83,7 @@ class Intake:
         limits: IntakeLimits,
         rows: Rows,
         in_flight: InFlight,
-        batcher: Batcher,
+        batcher: Batching,
         state: FeatureState,
         positions: Positions,
         delivery_time: DeliveryTime,

@@ -14,7 +14,7 @@ from features.catalog import InputSpec
 from features.columns import Columns
 from features.merge import merge_runs, run_bounds
 from features.state import FeatureState
-from pipeline.batcher import Batcher
+from pipeline.batch import Batching
 from pipeline.clock import SystemClock
 from pipeline.decode import key_disagreements
 from pipeline.decoders import decoder_of
@@ -110,7 +110,7 @@ class ReplayIntake:
         ends: Mapping[TopicPartition, int],
         rows: Rows,
         in_flight: InFlight,
-        batcher: Batcher,
+        batcher: Batching,
         state: FeatureState,
         rows_max: int,
         value_bytes_max: int,
