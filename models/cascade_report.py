@@ -23,6 +23,37 @@ class ModelOf(msgspec.Struct, frozen=True):
         return cls(manifest.name, manifest.version, manifest.sha256)
 
 
+class Loss(msgspec.Struct, frozen=True):
+    """What the calibration found on held-out rows."""
+
+    data: str
+    """Where they are from, for people."""
+    measure: str
+    """`ap`, whose losses are relative to the second model's, or `accuracy`, whose losses are shares of rows."""
+    second: float
+    """The second model's, alone."""
+    cascade: float
+    lost: float
+    lost_high: float
+    """What was held to `lost_max`: no more is lost, with this confidence."""
+    lost_max: float
+    confidence: float
+
+
+class RowCost(msgspec.Struct, frozen=True):
+    """CPU time a row, us, on one thread, measured in turns."""
+
+    batch: int
+    first_us: float
+    second_us: float
+    """In batches as large, which is what the second model alone costs."""
+    passed_batch: int
+    passed_us: float
+    """Of the second model in the smaller batches that are passed on."""
+    cascade_us: float
+    """What is expected of the cascade: the first model, and the share that is passed on."""
+
+
 class CascadeReport(msgspec.Struct, frozen=True):
     """`sure_below` is 0 where classes are told and the probability of the likeliest is the score."""
 
@@ -36,6 +67,8 @@ class CascadeReport(msgspec.Struct, frozen=True):
     above_share: float
     agreement: float
     agreement_std: float
+    loss: Loss | None = None
+    cost: RowCost | None = None
 
     @property
     def thresholds(self) -> Thresholds:
@@ -48,7 +81,14 @@ class CascadeReport(msgspec.Struct, frozen=True):
         return Expected(self.rows, self.below_share, self.above_share, self.agreement, self.agreement_std)
 
 
-def report_of(first: Manifest, second: Manifest, thresholds: Thresholds, expected: Expected) -> CascadeReport:
+def report_of(
+    first: Manifest,
+    second: Manifest,
+    thresholds: Thresholds,
+    expected: Expected,
+    loss: Loss | None = None,
+    cost: RowCost | None = None,
+) -> CascadeReport:
     """The report about these models."""
     return CascadeReport(
         REPORT_VERSION,
@@ -61,6 +101,8 @@ def report_of(first: Manifest, second: Manifest, thresholds: Thresholds, expecte
         expected.above_share,
         expected.agreement,
         expected.agreement_std,
+        loss,
+        cost,
     )
 
 
