@@ -15,7 +15,8 @@ mpl.use("Agg")
 Label = tuple[float, float, str, str]
 """A point's cost and quality, its name and its colour."""
 FORMAT = FormatStrFormatter("%g")
-NAME_POINTS, LINE_POINTS = 90, 12
+POINTS_AN_INCH = 72
+NAME_POINTS, LINE_POINTS = 55, 10
 PASSED, REFUSED, ORIGINAL, LINE = "#2f6fb0", "#c0504d", "#333333", "#9aa5b1"
 
 
@@ -52,7 +53,7 @@ def draw(path: Path, study: "Study") -> None:
     axis.margins(x=0.12)
     axis.legend(loc="best", fontsize=8)
     figure.tight_layout()
-    _write_names(axis, labels)
+    write_names(axis, labels)
     figure.savefig(path, dpi=110)
 
 
@@ -61,11 +62,11 @@ def _those_on_front(study: "Study", labels: Sequence[Label]) -> list[Label]:
     return [label for label in labels if label[2] in names]
 
 
-def _write_names(axis: Any, labels: Sequence[Label]) -> None:
+def write_names(axis: Any, labels: Sequence[Label]) -> None:
     """Each beside its point, or as far above as keeps names that are side by side apart."""
     taken: list[tuple[float, float]] = []
     for ratio, quality, name, colour in sorted(labels):
-        x, y = axis.transData.transform((ratio, quality))
+        x, y = axis.transData.transform((ratio, quality)) * POINTS_AN_INCH / axis.figure.dpi
         above = 4.0
         while any(abs(x - there) < NAME_POINTS and abs(y + above - high) < LINE_POINTS for there, high in taken):
             above += LINE_POINTS
