@@ -130,7 +130,7 @@ def proposed(recent: Scores, expected: Expected, old: Thresholds) -> Thresholds:
 
     The most cautious ones that leave the calibrated shares sure: never is a larger share of `recent` sure than was,
     on either side. Where that is none, the old one stays if it leaves none. What the second model would say of the
-    rows is not asked: this corrects a shifted scale, not a first model that has become worse; calibrate anew for that.
+    rows is not asked: this mends a shifted scale, not a first model that has become worse; calibrate anew for that.
     """
     ordered = np.sort(recent)
     rows = len(ordered)
