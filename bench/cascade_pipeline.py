@@ -1,8 +1,9 @@
 """What a decision costs with a cascade and with the dear model alone: the whole pipeline process over a real broker.
 
-The Fraud Detection Handbook's transactions (a Parquet file that is given), its split: both models learn from its
-training week, the thresholds from the week after, quality is of its test week, from the published decisions. Rounds
-are interleaved; of CPU time the median, of the process: client, decoding, features, scoring, encoding, delivery.
+`python -m bench.cascade_pipeline --data FILE --models FOLDER`, after `python -m bench.cascade --models FOLDER`, which
+keeps there both models of a pair and the report about them: chosen, trained and calibrated before the test week of
+the Fraud Detection Handbook. Quality is of that week, from the published decisions. Ways are interleaved; of CPU time
+the median, of the process: client, decoding, features, scoring, encoding, delivery, threads of librdkafka too.
 """
 
 import argparse
@@ -10,7 +11,6 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench._cascade_models import CHEAP, DEAR, HANDBOOK, dear_recipe, made
 from bench._cluster import delete_topics, make_topics, real_cluster
+from bench._fraud_models import TEST
 from bench._machine import save
+from bench.cascade_front import read
 from models.train.evaluate import average_precision
-from models.train.fraud import examples_of, labels_of
+from models.train.fraud import labels_of
+from pipeline.cascade_report import read_report
 from pipeline.config.load import load
 from pipeline.recorded import produce_events
 
@@ -34,20 +36,21 @@ INPUTS = {"transactions": 1, "labels": 1}
 WAYS = ("alone", "cascade", "cheap")
 
 
-def settings_of(way: str, folder: Path, sure: tuple[float, float]) -> list[str]:
-    models = [f"models.folder={folder}", f"tiers.lite.model={CHEAP}", f"tiers.primary.model={DEAR}"]
-    if way == "cheap":
-        models[-1] = f"tiers.primary.model={CHEAP}"
+def settings_of(way: str, models: Path, pair: str) -> list[str]:
+    """The shipped ladder with the pair's models; `cheap` is the first one alone."""
+    file = models / f"{pair}.json"
+    report = read_report(file)
+    first, given = report.first.model, report.calibrated.thresholds
+    best = first if way == "cheap" else report.second.model
+    settings = [f"models.folder={models.absolute()}", f"tiers.lite.model={first}", f"tiers.primary.model={best}"]
     if way != "cascade":
-        return models
-    below, above = sure
-    report = folder / "cascade.json"
+        return settings
     return [
-        *models,
+        *settings,
         "cascade.first=lite",
-        f"cascade.sure_below={below!r}",
-        f"cascade.sure_above={above!r}",
-        f"cascade.report={report}",
+        f"cascade.sure_below={given.sure_below!r}",
+        f"cascade.sure_above={given.sure_above!r}",
+        f"cascade.report={file.absolute()}",
     ]
 
 
@@ -90,58 +93,61 @@ def quality(scores: dict[int, float], table: pa.Table, tested: np.ndarray) -> fl
     return average_precision(fraud, np.array([scores[int(number)] for number in ids]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("transactions", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--trees", type=int, default=500)
-    parser.add_argument("--depth", type=int, default=6)
-    arguments = parser.parse_args()
-    table = pq.read_table(arguments.transactions)
-    catalog = load("fraud", environ={}).config.catalog
-    tell = lambda text: print(f"\r{text:<78}", end="", flush=True)  # noqa: E731
-    examples = examples_of(catalog, table, lambda rows: tell(f"features of {rows:,} of {table.num_rows:,} rows"))
-    tested = HANDBOOK.test_rows(examples.day, examples.customer, examples.fraud)
-    with tempfile.TemporaryDirectory(prefix="headrace-cascade-") as name, real_cluster() as bootstrap:
-        folder = Path(name)
-        pair = made(folder, examples, dear_recipe(arguments.trees, arguments.depth), folder / "cascade.json", tell)
-        print(f"\n{pair.found}")
-        first, last = HANDBOOK.test_from - HISTORY_DAYS, HANDBOOK.test_from + HANDBOOK.test_days
-        stretch = table.filter(pa.array((examples.day >= first) & (examples.day < last)))
-        make_topics(bootstrap, INPUTS)
-        to = ("fraud", {"environ": {}, "assignments": [f"kafka.bootstrap.servers={bootstrap}"]})
-        config = load(to[0], **to[1]).config  # type: ignore[arg-type]
-        produce_events(config, "labels", labels_of(stretch).to_batches(), None)
-        produce_events(config, "transactions", stretch.to_batches(), None)
-        sure = (pair.thresholds.sure_below, pair.thresholds.sure_above)
-        runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
-        for number in range(arguments.rounds):
-            for way in WAYS:
-                result = one(bootstrap, stretch.num_rows, settings_of(way, folder, sure))
-                result["ap"] = quality(result.pop("scores"), table, tested)
-                result["us_a_decision"] = 1e6 * result["cpu_s"] / result["events"]
-                runs[way].append(result)
-                tell(f"round {number + 1}: {way} {result['us_a_decision']:.2f} us, AP {result['ap']:.4f}")
-        profiles = {
-            way: one(bootstrap, stretch.num_rows, settings_of(way, folder, sure), profile=True)["us_an_event"]
-            for way in WAYS
-        }
+def rounds(
+    bootstrap: str, events: int, arguments: argparse.Namespace, pair: str, table: pa.Table, tested: Any
+) -> Any:
+    runs: dict[str, list[dict[str, Any]]] = {way: [] for way in WAYS}
+    for number in range(arguments.rounds):
+        for way in WAYS:
+            result = one(bootstrap, events, settings_of(way, arguments.models, pair))
+            result["ap"] = quality(result.pop("scores"), table, tested)
+            result["us_a_decision"] = 1e6 * result["cpu_s"] / result["events"]
+            runs[way].append(result)
+            print(f"{pair}, {number + 1}: {way} {result['us_a_decision']:.2f} us, AP {result['ap']:.4f}", flush=True)
+    profiles = {
+        way: one(bootstrap, events, settings_of(way, arguments.models, pair), profile=True)["us_an_event"]
+        for way in WAYS
+    }
     cost = {way: statistics.median(run["us_a_decision"] for run in runs[way]) for way in WAYS}
+    ap = {way: runs[way][-1]["ap"] for way in WAYS}
     counts = runs["cascade"][-1]["counts"]
-    passed = counts["cascade_rows/passed"] / stretch.num_rows
     found = {
-        "events": stretch.num_rows,
-        "models": pair.found,
+        "events": events,
         "us_a_decision": cost,
         "us_of_each_run": {way: [run["us_a_decision"] for run in runs[way]] for way in WAYS},
-        "ap": {way: runs[way][-1]["ap"] for way in WAYS},
-        "passed_share": passed,
-        "counts": {name: value for name, value in counts.items() if name.startswith("cascade")},
         "of_the_dear_alone": cost["cascade"] / cost["alone"],
+        "ap": ap,
+        "ap_lost": 1 - ap["cascade"] / ap["alone"],
+        "passed_share": counts["cascade_rows/passed"] / events,
+        "counts": {name: value for name, value in counts.items() if name.startswith("cascade")},
         "us_a_stage": profiles,
     }
-    print(f"\n{json.dumps(found, indent=1)}")
-    save("cascade_pipeline", found)
+    print(f"{pair}: {found['of_the_dear_alone']:.2f} of the cost, {found['ap_lost']:+.2%} of AP lost", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data/transactions.parquet"))
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    if not arguments.data.is_file():
+        print(f"no file {arguments.data}: skipped")
+        return
+    table, examples = pq.read_table(arguments.data), read(arguments.data)
+    tested = TEST.test_rows(examples.day, examples.customer, examples.fraud)
+    first, last = TEST.test_from - HISTORY_DAYS, TEST.test_from + TEST.test_days
+    stretch = table.filter(pa.array((examples.day >= first) & (examples.day < last)))
+    with real_cluster() as bootstrap:
+        make_topics(bootstrap, INPUTS)
+        config = load("fraud", environ={}, assignments=[f"kafka.bootstrap.servers={bootstrap}"]).config
+        produce_events(config, "labels", labels_of(stretch).to_batches(), None)
+        produce_events(config, "transactions", stretch.to_batches(), None)
+        pairs = sorted(path.stem for path in arguments.models.glob("*.json"))
+        found = {pair: rounds(bootstrap, stretch.num_rows, arguments, pair, table, tested) for pair in pairs}
+        delete_topics(bootstrap, list(INPUTS))
+    save("cascade_pipeline", {"test_from_day": TEST.test_from, "pairs": found})
 
 
 if __name__ == "__main__":
