@@ -23,10 +23,10 @@ from bench._machine import RESULTS, save
 from bench.cascade_front import read
 from models.cascade import merged
 from models.cascade_calibration import Calibrated, calibrate
+from models.cascade_report import report_of
 from models.optimise.measure import Floats, Runnable
 from models.repository import ModelEntry
 from models.train.evaluate import Split, evaluate
-from pipeline.cascade_report import REPORT_VERSION, CascadeReport, Named, RowCost
 
 LOSS_MAX = 0.005
 CONFIDENCE = 0.95
@@ -140,16 +140,6 @@ def cpu_us(first: Runnable, second: Runnable, rows: Floats, chosen: Chosen, batc
     return {**{kind: float(np.median(turns)) for kind, turns in took.items()}, "ratio": ratio}
 
 
-def report_of(chosen: Chosen, entries: list[ModelEntry], cost: dict[str, float], file: Path) -> None:
-    """As `headrace models cascade` would write it, of the models kept."""
-    batch, share = BATCHES[-1], chosen.calibrated.expected.passed_share
-    row = RowCost(batch, cost["cascade"] - share * cost["alone"], cost["alone"], max(1, round(batch * share)),
-                  cost["alone"], cost["cascade"])  # fmt: skip
-    told = "transactions.parquet, four weeks before the test week"
-    report = CascadeReport(REPORT_VERSION, Named.of(entries[0]), Named.of(entries[1]), told, chosen.calibrated, row)
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/transactions.parquet"))
@@ -177,8 +167,9 @@ def main() -> None:
                         place.mkdir(parents=True, exist_ok=True)
                         for file in entry.path.parent.iterdir():
                             (place / file.name).write_bytes(file.read_bytes())
-                    cost = found[-1]["cpu_us"][str(BATCHES[-1])]
-                    report_of(chosen, entries, cost, arguments.models / f"cascade-{target}.json")
+                    manifests, calibrated = [entry.manifest for entry in entries], chosen.calibrated
+                    report = report_of(manifests[0], manifests[1], calibrated.thresholds, calibrated.expected)
+                    (arguments.models / f"cascade-{target}.json").write_bytes(msgspec.json.encode(report))
             results.append(summary(chosen, found))
     save("cascade", {"loss_max": LOSS_MAX, "confidence": CONFIDENCE, "pairs": results})
 

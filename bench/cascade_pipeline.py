@@ -23,9 +23,9 @@ from bench._cluster import delete_topics, make_topics, real_cluster
 from bench._fraud_models import TEST
 from bench._machine import save
 from bench.cascade_front import read
+from models.cascade_report import read_report
 from models.train.evaluate import average_precision
 from models.train.fraud import labels_of
-from pipeline.cascade_report import read_report
 from pipeline.config.load import load
 from pipeline.recorded import produce_events
 
@@ -40,7 +40,7 @@ def settings_of(way: str, models: Path, pair: str) -> list[str]:
     """The shipped ladder with the pair's models; `cheap` is the first one alone."""
     file = models / f"{pair}.json"
     report = read_report(file)
-    first, given = report.first.model, report.calibrated.thresholds
+    first, given = report.first.model, report.thresholds
     best = first if way == "cheap" else report.second.model
     settings = [f"models.folder={models.absolute()}", f"tiers.lite.model={first}", f"tiers.primary.model={best}"]
     if way != "cascade":

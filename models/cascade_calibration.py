@@ -98,7 +98,8 @@ class _Ranked:
             bottom = max(0, rows - round((passed + above) * rows))
             high = 1.0 if above == 0 else float(ordered[top])
             low = float(ordered[bottom]) if bottom < rows else float(np.nextafter(ordered[-1], np.float32(2)))
-            found.add(Thresholds(low, max(high, low)))
+            if low <= 1:
+                found.add(Thresholds(low, max(high, low)))
         return sorted(found, key=lambda pair: (pair.sure_below, pair.sure_above))
 
     def of(self, tried: Thresholds) -> Measure:
@@ -130,8 +131,8 @@ class _Classes:
         """Every share, at the confidence where it begins."""
         ordered = np.sort(self.score)
         places = {min(len(ordered) - 1, max(0, round(passed * len(ordered)) - 1)) for passed in PASSED if passed}
-        never = Thresholds(0.0, -1.0)
-        return [never, *(Thresholds(0.0, float(ordered[place])) for place in sorted(places))]
+        none = Thresholds(0.0, 0.0)
+        return [none, *(Thresholds(0.0, float(ordered[place])) for place in sorted(places))]
 
     def of(self, tried: Thresholds) -> Measure:
         return share_of(np.where(tried.unsure(self.score), self._second, self._first))

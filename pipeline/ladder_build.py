@@ -7,14 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cascade import Thresholds
-from models.repository import ModelEntry, Repository
+from models.cascade_report import CascadeReport, read_report
+from models.manifest import Manifest, ModelError
+from models.repository import Repository
 from pipeline.answers import Answers
 from pipeline.batch import Batch, Batching, Ladder
 from pipeline.batcher import Batcher, Objective
 from pipeline.cascade import Cascade
-from pipeline.cascade_report import check_report
 from pipeline.cascade_watch import CascadeWatch, Moves
 from pipeline.config.model import PipelineConfig
+from pipeline.config.problems import ConfigError, Problem
 from pipeline.ladders import KEEP, Ladders
 from pipeline.rows import Rows
 from pipeline.servings import Servings
@@ -119,18 +121,47 @@ def watch_of(config: PipelineConfig) -> CascadeWatch:
     """
     section, expected, moves = config.cascade, None, None
     thresholds = Thresholds(section.sure_below, section.sure_above)
+    if section.sure_min is not None:
+        thresholds = Thresholds(0.0, section.sure_min)
     if section.report:
-        place = [tier.name for tier in config.tiers].index(section.first)
-        first, best = _entry(config, place), _entry(config, 0)
-        report = check_report(Path(section.report), first, best, section.sure_below, section.sure_above)
-        found = report.calibrated
-        expected = found.expected if found.thresholds == thresholds else None
-    if section.recalibrate and section.sure_below_range is not None and section.sure_above_range is not None:
-        moves = Moves(section.sure_below_range, section.sure_above_range)
+        report = checked_report(config, thresholds)
+        expected = report.expected if report.thresholds == thresholds else None
+    if section.recalibrate and section.sure_above_range is not None:
+        moves = Moves(section.sure_below_range or (0.0, 0.0), section.sure_above_range)
     return CascadeWatch(thresholds, expected, section.watch_rows, moves)
 
 
-def _entry(config: PipelineConfig, number: int) -> ModelEntry:
+def checked_report(config: PipelineConfig, thresholds: Thresholds) -> CascadeReport:
+    """The calibration that the cascade rests on.
+
+    Raises ConfigError when it is of other models, or when these thresholds settle more than was measured.
+    """
+    file, names = config.cascade.report, [tier.name for tier in config.tiers]
+
+    def refused(text: str) -> ConfigError:
+        return ConfigError("", [Problem("cascade.report", text)])
+
+    try:
+        report = read_report(Path(file))
+    except ModelError as error:
+        raise refused(str(error)) from None
+    for place, found in ((names.index(config.cascade.first), report.first), (0, report.second)):
+        asked = _manifest(config, place)
+        if found.sha256 != asked.sha256:
+            raise refused(
+                f"{file}: is about {found.model}/{found.version} of another sha256, expected the one of "
+                f"{asked.name}/{asked.version} in tier {names[place]}"
+            )
+    was = report.thresholds
+    if thresholds.sure_below > was.sure_below or thresholds.sure_above < was.sure_above:
+        raise refused(
+            f"{file}: was calibrated for sure_below = {was.sure_below!r} and sure_above = {was.sure_above!r}; found "
+            f"{thresholds.sure_below!r} and {thresholds.sure_above!r}, which settle more than was measured"
+        )
+    return report
+
+
+def _manifest(config: PipelineConfig, number: int) -> Manifest:
     folder, tier = config.models.folder, config.tiers[number]
     repository = Repository(Path(folder)) if folder else Repository.shipped()
-    return repository.load(tier.model, tier.version)
+    return repository.load(tier.model, tier.version).manifest

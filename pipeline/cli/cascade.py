@@ -13,9 +13,9 @@ from pipeline.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
     from models.cascade_calibration import Calibrated
+    from models.cascade_report import CascadeReport, Loss, RowCost
     from models.optimise.measure import Floats, Runnable
     from models.repository import ModelEntry
-    from pipeline.cascade_report import CascadeReport, RowCost
 
 NONE = "none"
 
@@ -80,8 +80,8 @@ def cascade(
     import msgspec
 
     from models.cascade_calibration import calibrate
+    from models.cascade_report import report_of
     from models.optimise.measure import Runnable
-    from pipeline.cascade_report import REPORT_VERSION, CascadeReport, Named
 
     tell = tell_sometimes(at_once=True)
     entries = [entry_of(text, folder) for text in (first, second)]
@@ -100,9 +100,10 @@ def cascade(
     batch = asked["batch"] or BATCHES[manifest.image is not None][1]
     tell("timing both")
     cost = _cost(models[0], models[1], sample.rows, batch, found)
-    report = CascadeReport(REPORT_VERSION, Named.of(entries[0]), Named.of(entries[1]), sample.told, found, cost)
+    loss = _loss_of(found, sample.told)
+    report = report_of(entries[0].manifest, manifest, found.thresholds, found.expected, loss, cost)
     out.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    _show(report, out)
+    _show(report, loss, cost, out, classes=manifest.image is not None)
 
 
 def _check_pair(first: "ModelEntry", second: "ModelEntry") -> None:
@@ -133,8 +134,8 @@ def _check_pair(first: "ModelEntry", second: "ModelEntry") -> None:
 
 
 def _cost(first: "Runnable", second: "Runnable", rows: "Floats", batch: int, found: "Calibrated") -> "RowCost":
+    from models.cascade_report import RowCost
     from models.optimise.measure import costs_of
-    from pipeline.cascade_report import RowCost
 
     share = found.expected.passed_share
     passed_batch = max(1, round(batch * share))
@@ -145,18 +146,32 @@ def _cost(first: "Runnable", second: "Runnable", rows: "Floats", batch: int, fou
     return RowCost(batch, first_us, second_us, passed_batch, passed_us, round(first_us + share * passed_us, 3))
 
 
-def _show(report: "CascadeReport", out: Path) -> None:
-    found, cost = report.calibrated, report.cost
-    given, share = found.thresholds, found.expected.passed_share
-    click.echo(
-        f"{report.first.model}/{report.first.version} settles {1 - share:.2%} of {found.expected.rows:,} "
-        f"held-out rows ({report.data}), {share:.2%} go on to {report.second.model}/{report.second.version}"
+def _loss_of(found: "Calibrated", data: str) -> "Loss":
+    from models.cascade_report import Loss
+
+    return Loss(
+        data,
+        found.measure,
+        found.second_quality,
+        found.cascade_quality,
+        found.loss.value,
+        found.loss.high,
+        found.loss_max,
+        found.confidence,
     )
-    kind = "of it" if found.measure == "ap" else "of all rows"
+
+
+def _show(report: "CascadeReport", loss: "Loss", cost: "RowCost", out: Path, *, classes: bool) -> None:
+    share = report.expected.passed_share
     click.echo(
-        f"{found.measure} {found.second_quality:.4f} by the second alone, {found.cascade_quality:.4f} by both: "
-        f"{found.loss.value:+.3%} {kind} is lost, at most {found.loss.high:+.3%} with {found.confidence:.0%} "
-        f"confidence, {found.loss_max:.3%} allowed"
+        f"{report.first.model}/{report.first.version} settles {1 - share:.2%} of {report.rows:,} held-out rows "
+        f"({loss.data}), {share:.2%} go on to {report.second.model}/{report.second.version}"
+    )
+    kind = "of it" if loss.measure == "ap" else "of all rows"
+    click.echo(
+        f"{loss.measure} {loss.second:.4f} by the second alone, {loss.cascade:.4f} by both: "
+        f"{loss.lost:+.3%} {kind} is lost, at most {loss.lost_high:+.3%} with {loss.confidence:.0%} confidence, "
+        f"{loss.lost_max:.3%} allowed"
     )
     click.echo(
         f"CPU a row: {cost.second_us:.2f} us by the second alone in batches of {cost.batch}, {cost.cascade_us:.2f} "
@@ -165,5 +180,6 @@ def _show(report: "CascadeReport", out: Path) -> None:
     )
     if cost.cascade_us >= cost.second_us:
         click.echo("the second model alone is cheaper: this pair is not worth a cascade")
-    click.echo(f"written to {out}; in the pipeline's file:")
-    click.echo(f'[cascade]\nsure_below = {given.sure_below!r}\nsure_above = {given.sure_above!r}\nreport = "{out}"')
+    below = "" if classes else f"sure_below = {report.sure_below!r}\n"
+    above = f"{'sure_min' if classes else 'sure_above'} = {report.sure_above!r}"
+    click.echo(f'written to {out}; in the pipeline\'s file:\n[cascade]\n{below}{above}\nreport = "{out}"')

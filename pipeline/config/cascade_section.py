@@ -17,7 +17,9 @@ class CascadeSection(Section):
     sure_below: StrictFloat = 0.0
     """It is sure of a score below this."""
     sure_above: StrictFloat = 1.0
-    """It is sure of a score above this. Of images the score is here the probability of the likeliest class."""
+    """It is sure of a score above this."""
+    sure_min: StrictFloat | None = None
+    """Instead of both, of images: it is sure when its likeliest class is more probable than this."""
     report: StrictStr = ""
     """What `headrace models cascade` found with these models (relative to the configuration file): what the stream is
     held against. Unset: nothing tells when it drifts."""
@@ -33,7 +35,7 @@ class CascadeSection(Section):
     sure_below_range: tuple[StrictFloat, StrictFloat] | None = None
     """The least and the most that `recalibrate` may make of `sure_below`."""
     sure_above_range: tuple[StrictFloat, StrictFloat] | None = None
-    """The same of `sure_above`."""
+    """The same of `sure_above`, or of `sure_min`."""
 
     @model_validator(mode="after")
     def _whole(self) -> "CascadeSection":
@@ -42,6 +44,8 @@ class CascadeSection(Section):
             if given:
                 raise ValueError(f"first: missing beside {', '.join(given)}: expected the tier that scores all")
             return self
+        if self.sure_min is not None and (self.sure_below, self.sure_above) != (0.0, 1.0):
+            raise ValueError("sure_min: found beside sure_below or sure_above, expected either")
         if self.sure_below > self.sure_above:
             raise ValueError(
                 f"sure_below {self.sure_below:g} is above sure_above {self.sure_above:g}: no score would be unsure"
@@ -53,8 +57,11 @@ class CascadeSection(Section):
     def _movable(self) -> None:
         if not self.report:
             raise ValueError("recalibrate: expected a report, which says what share should be sure")
-        for name in ("sure_below", "sure_above"):
-            at, limits = getattr(self, name), getattr(self, f"{name}_range")
+        asked = {"sure_below": self.sure_below, "sure_above": self.sure_above}
+        if self.sure_min is not None:
+            asked = {"sure_above": self.sure_min}
+        for name, at in asked.items():
+            limits = getattr(self, f"{name}_range")
             if limits is None or not limits[0] <= at <= limits[1]:
                 found = "none" if limits is None else list(limits)
                 raise ValueError(f"{name}_range: found {found}, expected two numbers with {at:g} between them")

@@ -47,10 +47,11 @@ def _check_cascade(
     if place == 0 or tiers[place].rule:
         what = "the best tier" if place == 0 else "a rule"
         raise ValueError(f"cascade.first: {cascade.first} is {what}, expected a model below the best")
-    if catalog.decided.format == "image" and cascade.sure_below > 0:
+    image = catalog.decided.format == "image"
+    if (cascade.sure_min is not None) != image:
         raise ValueError(
-            f"cascade.sure_below: found {cascade.sure_below:g}, expected 0: no image has a likeliest class so "
-            "improbable that it is sure"
+            f"cascade.sure_min: found {'none' if image else 'it'}, expected {'it' if image else 'none'}: images are "
+            "settled by the probability of their likeliest class, all else by sure_below and sure_above"
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models.cascade_report import read_report
 from models.repository import Repository
 from pipeline.cli.app import run
 from pipeline.sim.ship_surfaces import jpeg
@@ -107,10 +108,11 @@ def test_a_cascade_is_calibrated_and_says_of_what(
         "--holdout-numbers", "1-5", "--loss-max", "0.1", "--batch", "4", "--out", str(out),
     )  # fmt: skip
     assert "[cascade]" in text
-    from pipeline.cascade_report import check_report
-
+    report = read_report(out)
     entries = [Repository.shipped().load(name, "1") for name in ("surface-cnn-int8", "surface-cnn")]
-    given = json.loads(out.read_bytes())["calibrated"]["thresholds"]
-    report = check_report(out, *entries, given["sure_below"], given["sure_above"])
-    assert report.calibrated.measure == "accuracy"
-    assert report.calibrated.expected.rows == 35
+    assert [report.first.sha256, report.second.sha256] == [entry.manifest.sha256 for entry in entries]
+    assert report.rows == 35
+    assert report.loss is not None
+    assert (report.loss.measure, report.loss.lost_max) == ("accuracy", 0.1)
+    assert f"sure_min = {report.sure_above!r}" in text
+    assert "sure_below" not in text

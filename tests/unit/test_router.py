@@ -133,6 +133,8 @@ def test_what_a_route_lacks_is_said_with_its_name(configured: Callable[[str], ob
         ('first = "light"', "cascade.first: no tier 'light', did you mean \"lite\"?"),
         ('first = "primary"', "cascade.first: primary is the best tier, expected a model below the best"),
         ('first = "rule"', "cascade.first: rule is a rule, expected a model below the best"),
+        ('first = "lite"\nsure_min = 0.9', "sure_min: found it, expected none"),
+        ('first = "lite"\nsure_min = 0.9\nsure_above = 0.4', "sure_min: found beside sure_below or sure_above"),
         ("sure_below = 0.1", "first: missing beside sure_below"),
         ('first = "lite"\nsure_below = 0.5\nsure_above = 0.4', "sure_below 0.5 is above sure_above 0.4"),
         ('first = "lite"\nrecalibrate = true', "recalibrate: expected a report"),
