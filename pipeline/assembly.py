@@ -21,6 +21,7 @@ from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
+from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.state.build import build_stage
@@ -89,6 +90,7 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
         self.pulse = Pulse(health, self.readings)

@@ -21,6 +21,7 @@ from pipeline.kafka.consumer import Lane
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
+from pipeline.router import Router
 from pipeline.rows import Rows
 from pipeline.runner import Scored
 from pipeline.scorer import Scorer
@@ -80,6 +81,8 @@ class RowSource(Protocol):
 
     columns: Columns
     """The events of the rows: a row's slot is its place in both."""
+    router: Router | None
+    """What tells them which route they take, where there are routes."""
 
     @property
     def counts(self) -> IntakeCounts:

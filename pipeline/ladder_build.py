@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cascade import Expected, Thresholds
-from models.cascade_report import CascadeReport, ModelOf, read_report
-from models.manifest import ModelError
+from models.cascade import Thresholds
+from models.cascade_report import CascadeReport, read_report
+from models.manifest import Manifest, ModelError
+from models.repository import Repository
 from pipeline.answers import Answers
 from pipeline.batch import Batch, Batching, Ladder
 from pipeline.batcher import Batcher, Objective
 from pipeline.cascade import Cascade
 from pipeline.cascade_watch import CascadeWatch, Moves
-from pipeline.config.cascade_section import CascadeSection
 from pipeline.config.model import PipelineConfig
 from pipeline.config.problems import ConfigError, Problem
 from pipeline.ladders import KEEP, Ladders
@@ -25,7 +25,6 @@ from pipeline.tier import ModelTier, Tier
 
 ENTRY = 0
 """The ladder of rows that no route leads elsewhere."""
-NEAR = 1e-6
 
 
 def entry_ladders(config: PipelineConfig) -> tuple[list[Ladder], list[int]]:
@@ -102,68 +101,67 @@ def answers_of(
     }
     if second is None:
         return Answers(rows, asked)
-    first_tier = tiers[entries[ENTRY].tiers[0]]
-    section = config.cascade
-    report = checked_report(section, first_tier, tiers[0]) if section.report else None
     cascade = Cascade(
         rows,
         batcher,
         Standing(servings, 0, tiers[0].name),
-        watch_of(section, report.expected if report else None),
+        watch_of(config),
         decide,
-        audit_share=section.audit_share,
-        by_confidence=section.sure_min is not None,
+        audit_share=config.cascade.audit_share,
+        by_confidence=config.catalog.decided.format == "image",
     )
     return Answers(rows, asked, cascade, (entries[ENTRY], second))
 
 
-def thresholds_of(section: CascadeSection) -> Thresholds:
-    """Where the first model is sure, as configured."""
+def watch_of(config: PipelineConfig) -> CascadeWatch:
+    """What holds the stream against the calibration. Raises ConfigError where that is about other models.
+
+    Thresholds more cautious than the calibrated ones lose no more, but nothing is known of what they pass on: then
+    nothing is held against anything.
+    """
+    section, expected, moves = config.cascade, None, None
+    thresholds = Thresholds(section.sure_below, section.sure_above)
     if section.sure_min is not None:
-        return Thresholds(0.0, section.sure_min)
-    assert section.sure_below is not None
-    assert section.sure_above is not None
-    return Thresholds(section.sure_below, section.sure_above)
-
-
-def watch_of(section: CascadeSection, expected: Expected | None) -> CascadeWatch:
-    """What holds the stream against the calibration."""
-    moves = None
+        thresholds = Thresholds(0.0, section.sure_min)
+    if section.report:
+        report = checked_report(config, thresholds)
+        expected = report.expected if report.thresholds == thresholds else None
     if section.recalibrate and section.sure_above_range is not None:
         moves = Moves(section.sure_below_range or (0.0, 0.0), section.sure_above_range)
-    return CascadeWatch(thresholds_of(section), expected, section.watch_rows, moves)
+    return CascadeWatch(thresholds, expected, section.watch_rows, moves)
 
 
-def checked_report(section: CascadeSection, first: Tier, second: Tier) -> CascadeReport:
-    """The calibration that this cascade rests on. Raises ConfigError when it is about other models or thresholds."""
+def checked_report(config: PipelineConfig, thresholds: Thresholds) -> CascadeReport:
+    """The calibration that the cascade rests on.
+
+    Raises ConfigError when it is of other models, or when these thresholds settle more than was measured.
+    """
+    file, names = config.cascade.report, [tier.name for tier in config.tiers]
 
     def refused(text: str) -> ConfigError:
         return ConfigError("", [Problem("cascade.report", text)])
 
     try:
-        report = read_report(Path(section.report))
+        report = read_report(Path(file))
     except ModelError as error:
         raise refused(str(error)) from None
-    for tier, found in ((first, report.first), (second, report.second)):
-        assert isinstance(tier, ModelTier)
-        if found.sha256 != tier.sha256:
-            name = f"{tier.label.model}/{tier.label.version}"
+    for place, found in ((names.index(config.cascade.first), report.first), (0, report.second)):
+        asked = _manifest(config, place)
+        if found.sha256 != asked.sha256:
             raise refused(
-                f"{section.report}: is about {_named(found)} of another sha256, expected the one of {name} in tier "
-                f"{tier.name}"
+                f"{file}: is about {found.model}/{found.version} of another sha256, expected the one of "
+                f"{asked.name}/{asked.version} in tier {names[place]}"
             )
-    asked, found_at = thresholds_of(section), report.thresholds
-    apart = max(
-        abs(asked.sure_below - found_at.sure_below),
-        abs(asked.sure_above - found_at.sure_above),
-    )
-    if apart > NEAR:
+    was = report.thresholds
+    if thresholds.sure_below > was.sure_below or thresholds.sure_above < was.sure_above:
         raise refused(
-            f"{section.report}: was calibrated with sure_below {found_at.sure_below:g} and sure_above "
-            f"{found_at.sure_above:g}, found {asked.sure_below:g} and {asked.sure_above:g}"
+            f"{file}: was calibrated for sure_below = {was.sure_below!r} and sure_above = {was.sure_above!r}; found "
+            f"{thresholds.sure_below!r} and {thresholds.sure_above!r}, which settle more than was measured"
         )
     return report
 
 
-def _named(model: ModelOf) -> str:
-    return f"{model.model}/{model.version}"
+def _manifest(config: PipelineConfig, number: int) -> Manifest:
+    folder, tier = config.models.folder, config.tiers[number]
+    repository = Repository(Path(folder)) if folder else Repository.shipped()
+    return repository.load(tier.model, tier.version).manifest

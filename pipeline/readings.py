@@ -58,6 +58,8 @@ class Readings:
             counts["outcomes_missed"] = parts.outcomes.missed
         if parts.answers is not None:
             counts.update(parts.answers.counts())
+        if parts.intake.router is not None:
+            counts.update(parts.intake.router.counts())
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
         if parts.replay is not None:

@@ -23,6 +23,7 @@ from pipeline.intake import GOOD, IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane, TopicPartition
 from pipeline.kafka.messages import Messages
 from pipeline.replay_group import DeadOfState
+from pipeline.router import Router
 from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord
 
@@ -135,6 +136,7 @@ class ReplayIntake:
         self.counts = IntakeCounts()
         self.absorbed = 0
         self.dead = DeadOfState()
+        self.router: Router | None = None
 
     @property
     def finished(self) -> bool:
@@ -220,6 +222,9 @@ class ReplayIntake:
             self.columns.value[:, to] = source.columns.value[:, at]
             self.columns.length[:, to] = source.columns.length[:, at]
         self._features(slots, clock)
+        if self.router is not None:
+            self.router.by_fields(slots)
+            self.router.by_features(slots)
         self._fill(run)
         self._batcher.offer(slots)
 

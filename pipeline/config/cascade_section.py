@@ -7,7 +7,6 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model
 from pipeline.config.sections import Ms, Section
 
 Share = Annotated[StrictFloat, Field(ge=0.0, le=1.0)]
-Score = Annotated[StrictFloat, Field(ge=0.0, le=1.0)]
 
 
 class CascadeSection(Section):
@@ -15,11 +14,11 @@ class CascadeSection(Section):
 
     first: StrictStr = ""
     """The tier that scores every event, below the first in the ladder. Unset: no cascade."""
-    sure_below: Score | None = None
+    sure_below: StrictFloat = 0.0
     """It is sure of a score below this."""
-    sure_above: Score | None = None
+    sure_above: StrictFloat = 1.0
     """It is sure of a score above this."""
-    sure_min: Score | None = None
+    sure_min: StrictFloat | None = None
     """Instead of both, of images: it is sure when its likeliest class is more probable than this."""
     report: StrictStr = ""
     """What `headrace models cascade` found with these models (relative to the configuration file): what the stream is
@@ -33,9 +32,9 @@ class CascadeSection(Section):
     """After so many events the share that went on, and how far both models agreed on it, is held against `report`."""
     recalibrate: StrictBool = False
     """Move the thresholds when that share has left its range, so that the calibrated shares are sure again."""
-    sure_below_range: tuple[Score, Score] | None = None
+    sure_below_range: tuple[StrictFloat, StrictFloat] | None = None
     """The least and the most that `recalibrate` may make of `sure_below`."""
-    sure_above_range: tuple[Score, Score] | None = None
+    sure_above_range: tuple[StrictFloat, StrictFloat] | None = None
     """The same of `sure_above`, or of `sure_min`."""
 
     @model_validator(mode="after")
@@ -45,10 +44,9 @@ class CascadeSection(Section):
             if given:
                 raise ValueError(f"first: missing beside {', '.join(given)}: expected the tier that scores all")
             return self
-        both = (self.sure_below, self.sure_above)
-        if (self.sure_min is None) == (both == (None, None)) or (None in both and self.sure_min is None):
-            raise ValueError("expected sure_below and sure_above, or sure_min alone for images")
-        if self.sure_below is not None and self.sure_above is not None and self.sure_below > self.sure_above:
+        if self.sure_min is not None and (self.sure_below, self.sure_above) != (0.0, 1.0):
+            raise ValueError("sure_min: found beside sure_below or sure_above, expected either")
+        if self.sure_below > self.sure_above:
             raise ValueError(
                 f"sure_below {self.sure_below:g} is above sure_above {self.sure_above:g}: no score would be unsure"
             )
@@ -59,10 +57,12 @@ class CascadeSection(Section):
     def _movable(self) -> None:
         if not self.report:
             raise ValueError("recalibrate: expected a report, which says what share should be sure")
-        for name in ("sure_below", "sure_above"):
-            at = self.sure_min if name == "sure_above" and self.sure_min is not None else getattr(self, name)
+        asked = {"sure_below": self.sure_below, "sure_above": self.sure_above}
+        if self.sure_min is not None:
+            asked = {"sure_above": self.sure_min}
+        for name, at in asked.items():
             limits = getattr(self, f"{name}_range")
-            if at is not None and (limits is None or not limits[0] <= at <= limits[1]):
+            if limits is None or not limits[0] <= at <= limits[1]:
                 found = "none" if limits is None else list(limits)
                 raise ValueError(f"{name}_range: found {found}, expected two numbers with {at:g} between them")
 

@@ -8,6 +8,9 @@ from pipeline.config.cascade_section import CascadeSection, RouteSection
 from pipeline.config.problems import near
 from pipeline.config.sections import PipelineSection, TierSection
 
+_LISTABLE: dict[str, tuple[type, ...]] = {"id": (int, str), "string": (str,), "int": (int,)}
+"""Types of fields that can be compared with a list, and what their values are."""
+
 
 def check_ladders(
     cascade: CascadeSection,
@@ -47,8 +50,8 @@ def _check_cascade(
     image = catalog.decided.format == "image"
     if (cascade.sure_min is not None) != image:
         raise ValueError(
-            "cascade.sure_min: expected for images alone, sure_below and sure_above for scores; the topic "
-            f"{catalog.decided.topic!r} holds {'images' if image else 'none'}"
+            f"cascade.sure_min: found {'none' if image else 'it'}, expected {'it' if image else 'none'}: images are "
+            "settled by the probability of their likeliest class, all else by sure_below and sure_above"
         )
 
 
@@ -69,10 +72,24 @@ def _check_route(
     fields = list(catalog.decided.schema_.fields)
     if route.field and route.field not in fields:
         raise ValueError(f"{where}: field: no field {route.field!r}{near(route.field, fields)}")
+    if route.field:
+        _check_values(where, route, catalog.decided.schema_.fields[route.field].type)
     known = [*fields, *(name for name in catalog.features if name not in fields)]
     for name in names_in(f"{where}: when", route.when) if route.when else []:
         if name not in known:
             raise ValueError(f"{where}: when: no field or feature {name!r}{near(name, known)}")
+        if name in fields and catalog.decided.schema_.fields[name].type in ("id", "string"):
+            raise ValueError(f"{where}: when: {name} is no number, expected field = {name!r} with values")
+
+
+def _check_values(where: str, route: RouteSection, kind: str) -> None:
+    if kind not in _LISTABLE:
+        raise ValueError(
+            f"{where}: field: {route.field} has type {kind!r}, expected {', '.join(_LISTABLE)}; of numbers say `when`"
+        )
+    for value in route.values:
+        if not isinstance(value, _LISTABLE[kind]):
+            raise ValueError(f"{where}: values: found {value!r}, the field {route.field} has type {kind!r}")
 
 
 def uses_features(route: RouteSection, catalog: Catalog) -> bool:
