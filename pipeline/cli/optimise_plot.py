@@ -31,6 +31,8 @@ def draw(path: Path, study: "Study") -> None:
     axis = figure.subplots()
     measured = [each for each in study.findings if each.cost and each.drop and each.quality is not None]
     best = measured[0].quality or 0.0
+    sound = [best - each.drop.high for each in measured if each.drop and each.drop.value < best / 2]
+    worst = min(sound, default=0.0)
     labels: list[tuple[float, float, str, str]] = []
     for number, each in enumerate(measured):
         assert each.cost is not None
@@ -38,6 +40,11 @@ def draw(path: Path, study: "Study") -> None:
         quality = best - each.drop.value
         spread = [[max(0.0, each.drop.high - each.drop.value)], [max(0.0, each.drop.value - each.drop.low)]]
         colour = ORIGINAL if number == 0 else PASSED if each.passed else REFUSED
+        if quality < best / 2:
+            # Broken: drawn where it is, it would press all others into one line.
+            axis.plot(each.cost.ratio, worst, "v", color=colour)
+            labels.append((each.cost.ratio, worst, f"{each.name}: {quality:.3f}", colour))
+            continue
         axis.errorbar(each.cost.ratio, quality, yerr=spread, color=colour, alpha=0.35, capsize=2)
         axis.plot(each.cost.ratio, quality, "o" if each.passed else "x", color=colour)
         labels.append((each.cost.ratio, quality, each.name, colour))
@@ -50,7 +57,7 @@ def draw(path: Path, study: "Study") -> None:
     axis.xaxis.set_minor_formatter(FORMAT)
     axis.set(xlabel="CPU time a row, of the original's", ylabel=study.measure)
     axis.set_title(f"{study.model}/{study.version}: {study.rows:,} held-out rows; crosses: refused by the gate")
-    axis.margins(x=0.12)
+    axis.margins(x=0.12, y=0.22)
     axis.legend(loc="best", fontsize=8)
     figure.tight_layout()
     write_names(axis, labels)
