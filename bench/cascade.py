@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,13 +20,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bench._cascade_cost import cpu_us
 from bench._fraud_models import CANDIDATES, TEST, VALIDATION, Candidate, Trainer, runnable, tested_rows, written
 from bench._machine import RESULTS, save
 from bench.cascade_front import read
 from models.cascade import Thresholds, expected_of, merged
 from models.cascade_calibration import Calibrated, calibrate, calibrate_for_share
 from models.cascade_report import report_of
-from models.optimise.measure import Floats, Runnable
+from models.optimise.measure import Floats
 from models.repository import ModelEntry
 from models.train.evaluate import Split, evaluate
 
@@ -42,8 +42,6 @@ SEEDS = range(1, 6)
 FIRST_SHARE_MAX = 0.25
 """Of the dear one's cost: a first model above that could not halve it by much."""
 BATCHES = (64, 256)
-ROUNDS = 15
-TURN_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -152,30 +150,9 @@ def judged(bench: Bench, trainer: Trainer, chosen: Chosen, seed: int, name: str)
         **quality,
         "passed_share": float(thresholds.unsure(cheap).mean()),
         "ap_lost": 1 - quality["cascade"]["ap"] / quality["alone"]["ap"],
-        "cpu_us": {str(batch): cpu_us(first, second, given, chosen, batch) for batch in BATCHES},
+        "cpu_us": {str(batch): cpu_us(first, second, given, thresholds, batch) for batch in BATCHES},
         "entries": entries,
     }
-
-
-def cpu_us(first: Runnable, second: Runnable, rows: Floats, chosen: Chosen, batch: int) -> dict[str, float]:
-    """Process CPU a row: the dear one alone, and the cascade, rows passed on at once, however few they are."""
-    took: dict[str, list[float]] = {"alone": [], "cascade": []}
-    for turn in range(ROUNDS + 1):
-        start = turn * TURN_ROWS % (len(rows) - TURN_ROWS)
-        for kind in ("alone", "cascade") if turn % 2 else ("cascade", "alone"):
-            began = time.process_time_ns()
-            for at in range(start, start + TURN_ROWS, batch):
-                part = rows[at : at + batch]
-                if kind == "alone":
-                    second.run(part)
-                    continue
-                unsure = chosen.calibrated.thresholds.unsure(first.run(part).reshape(-1))
-                if unsure.any():
-                    second.run(part[unsure])
-            if turn:
-                took[kind].append((time.process_time_ns() - began) / TURN_ROWS / 1e3)
-    ratio = float(np.median(np.array(took["cascade"]) / np.array(took["alone"])))
-    return {**{kind: float(np.median(turns)) for kind, turns in took.items()}, "ratio": ratio}
 
 
 def main() -> None:
@@ -224,7 +201,10 @@ def summary(chosen: Chosen, found: list[dict[str, Any]]) -> dict[str, Any]:
     lost = [each["ap_lost"] for each in found]
     mean = {kind: float(np.mean([each[kind]["ap"] for each in found])) for kind in ("first", "alone", "cascade")}
     ratios = {
-        str(batch): float(np.median([each["cpu_us"][str(batch)]["ratio"] for each in found])) for batch in BATCHES
+        kind: {
+            str(batch): float(np.median([each["cpu_us"][str(batch)][kind] for each in found])) for batch in BATCHES
+        }
+        for kind in ("cascade_ratio", "gathered_ratio")
     }
     relative = 1 - mean["cascade"] / mean["alone"]
     print(
