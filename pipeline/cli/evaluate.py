@@ -14,6 +14,7 @@ from pipeline.config.load import load
 from pipeline.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.report import Report
     from pipeline.evaluation.rounds import Pace
     from pipeline.evaluation.side import Side
 
@@ -83,37 +84,38 @@ def evaluate(
     Quality comes from a replay of all events through both engines; latency, goodput and cost from processes of both
     that get the same traffic in turns, on embedded clusters of this machine. Every difference has a 95 % interval.
     """
-    from pipeline.evaluation.side import require_alike
-
-    sides = (_side("A", name_a, (*both, *only_a)), _side("B", name_b, (*both, *only_b)))
-    require_alike(sides[0].config, sides[1].config)
-    if sides[0].config.catalog.decided.format == "image":
-        raise click.UsageError("these configurations decide on images, and a file of rows has none")
-    pace = _pace(rate, speed_up, seconds, rounds)
-    if not out.absolute().parent.is_dir():
-        raise click.UsageError(f"--out {out}: there is no folder {out.absolute().parent.name}")
-    files = input_files(file, inputs, columns, label_column, label_delay)
-    span = {name: _time_ms(name, text) for name, text in (("--from", from_), ("--to", to)) if text is not None}
-    from pipeline.evaluation.evaluate import Price
+    from pipeline.evaluation.evaluate import Asked, Price
     from pipeline.evaluation.evaluate import evaluate as evaluated
-    from pipeline.evaluation.page import page_of
     from pipeline.evaluation.recording import read_recording
 
-    for side in sides:
-        _check(side)
-    recording = read_recording(files, sides[0].config, sides[1].config, span.get("--from"), span.get("--to"))
-    report = evaluated(
-        recording,
-        sides,
-        pace,
-        Price(cpu_hour, currency),
-        seed=seed,
-        made_ms=time.time_ns() // 1_000_000,
-        settings=_settings(),
-        tell=tell_sometimes(),
-    )
+    a, b = _side("A", name_a, (*both, *only_a)), _side("B", name_b, (*both, *only_b))
+    _check(a, b, out)
+    pace = _pace(rate, speed_up, seconds, rounds)
+    files = input_files(file, inputs, columns, label_column, label_delay)
+    from_ms, to_ms = _time_ms("--from", from_), _time_ms("--to", to)
+    asked = Asked(pace, Price(cpu_hour, currency), seed, time.time_ns() // 1_000_000, _settings())
+    _check_models(a)
+    _check_models(b)
+    recording = read_recording(files, a.config, b.config, from_ms, to_ms)
+    report = evaluated(recording, (a, b), asked, tell_sometimes())
+    _tell(report, out, as_json=json_)
+
+
+def _check(a: "Side", b: "Side", out: Path) -> None:
+    from pipeline.evaluation.side import require_alike
+
+    require_alike(a.config, b.config)
+    if a.config.catalog.decided.format == "image":
+        raise click.UsageError("these configurations decide on images, and a file of rows has none")
+    if not out.absolute().parent.is_dir():
+        raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
+
+
+def _tell(report: "Report", out: Path, *, as_json: bool) -> None:
+    from pipeline.evaluation.page import page_of
+
     out.write_text(page_of(report), encoding="utf-8")
-    if json_:
+    if as_json:
         click.echo(report.encode())
     else:
         from pipeline.cli.evaluate_view import show
@@ -133,7 +135,7 @@ def _side(letter: str, name: str, assignments: tuple[str, ...]) -> "Side":
     return Side(letter, name, assignments, loaded)
 
 
-def _check(side: "Side") -> None:
+def _check_models(side: "Side") -> None:
     """Features that compile and models that fit; what does not is told before the other side has run for a minute."""
     from models.manifest import ModelError
     from pipeline.cli.checks import check_features, check_models
@@ -163,7 +165,9 @@ def _pace(rate: float | None, speed_up: float | None, seconds: float, rounds: in
     return Pace(seconds, rounds, rate, speed_up)
 
 
-def _time_ms(option: str, text: str) -> int:
+def _time_ms(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
     try:
         time_ = datetime.fromisoformat(text)
     except ValueError:

@@ -23,28 +23,25 @@ class Price:
     currency: str
 
 
-def evaluate(
-    recording: Recording,
-    sides: Sequence[Side],
-    pace: Pace | None,
-    price: Price,
-    *,
-    seed: int,
-    made_ms: int,
-    settings: dict[str, str],
-    tell: Callable[[str], None],
-) -> Report:
-    """Raises RecordingError before anything runs when the recording does not last, HeadraceError when a side fails.
+@dataclass(frozen=True)
+class Asked:
+    """How to evaluate: without `pace` nothing is told of latency and goodput; `settings` are for the reader."""
 
-    Without `pace` nothing is told about latency, goodput and cost.
-    """
+    pace: Pace | None
+    price: Price
+    seed: int
+    made_ms: int
+    settings: dict[str, str]
+
+
+def evaluate(recording: Recording, sides: Sequence[Side], asked: Asked, tell: Callable[[str], None]) -> Report:
+    """Raises RecordingError before anything runs when the recording does not last, HeadraceError if a side fails."""
+    pace = asked.pace
     due_s, rate = (np.empty(0), 0.0) if pace is None else due_times(recording.time_ms, pace)
     decided = replay_both(recording, sides, tell)
     rounds: list[list[Round]] = [[], []] if pace is None else run_rounds(recording, sides, pace, due_s, tell)
     played = [Played(one, side.config.tiers[0].name) for one, side in zip(rounds, sides, strict=True)]
-    return report_of(
-        recording, sides, decided, played, pace, rate, price, seed=seed, made_ms=made_ms, settings=settings, tell=tell
-    )
+    return report_of(recording, sides, decided, played, rate, asked, tell)
 
 
 def report_of(
@@ -52,22 +49,17 @@ def report_of(
     sides: Sequence[Side],
     decided: Sequence[Decided],
     played: Sequence[Played],
-    pace: Pace | None,
     rate: float,
-    price: Price,
-    *,
-    seed: int,
-    made_ms: int,
-    settings: dict[str, str],
+    asked: Asked,
     tell: Callable[[str], None],
 ) -> Report:
     """What was decided and what was played, A's first, as a report; `rate` is that of the rounds."""
-    labels = sides[0].config.decide.labels
+    labels, pace, price = sides[0].config.decide.labels, asked.pace, asked.price
     paired = quality.Paired.of(recording, decided[0], decided[1])
-    figures = quality.figures(paired, labels, seed, tell) if len(paired.rows) else []
-    figures.append(speed.full_batches(decided[0], decided[1]))
+    figures = quality.figures(paired, labels, asked.seed, tell) if len(paired.rows) else []
     if pace is not None:
         figures += speed.figures(played[0], played[1], pace.round_s, price.cpu_hour, price.currency)
+    figures.append(speed.full_batches(decided[0], decided[1]))
     decisions, scores = (paired.decision_a, paired.decision_b), (paired.a, paired.b)
     made = [
         _side(side, one, play, paired, score, decision)
@@ -75,12 +67,12 @@ def report_of(
     ]
     return Report(
         v=REPORT_VERSION,
-        made_ms=made_ms,
+        made_ms=asked.made_ms,
         pipeline=sides[0].config.pipeline.name,
         a=made[0],
         b=made[1],
         differing=differing(sides[0].config, sides[1].config),
-        settings=settings,
+        settings=asked.settings,
         recording=_facts(recording),
         figures=figures,
         agreement=quality.agreement(paired, recording, decided[0], decided[1], labels),
@@ -114,12 +106,15 @@ def _side(
 
 
 def _facts(recording: Recording) -> dict[str, str]:
-    first, last = (str(np.datetime64(int(ms), "ms").astype("datetime64[s]")) for ms in recording.time_ms[[0, -1]])
+    first, last = (
+        str(np.datetime64(int(ms), "ms").astype("datetime64[s]")).replace("T", " ")
+        for ms in recording.time_ms[[0, -1]]
+    )
     facts = {
         "events": f"{recording.rows:,}",
         "from": first,
         "to": last,
-        recording.spec.key: f"{recording.clusters:,}",
+        f"distinct {recording.spec.key}": f"{recording.clusters:,}",
     }
     if recording.first:
         facts["before, for state alone"] = f"{recording.first:,}"
@@ -136,6 +131,7 @@ def _quality_notes(recording: Recording, paired: quality.Paired, decided: Sequen
         f"Intervals of quality and decisions: 95 % percentiles of a paired bootstrap that draws each {key} with "
         f"all of its events, {quality.replicates_for(len(paired.rows))} replicates. Each figure is judged by itself: "
         f"of twenty that do not differ, one shows a difference by chance.",
+        "No difference seen is not no difference: the interval says how large one may still be.",
     ]
     if recording.positive is None:
         notes.append("No labels were given, so it is told how the decisions differ and not which are right.")
