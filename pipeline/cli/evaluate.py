@@ -41,7 +41,10 @@ SETS = "TABLE.KEY=VALUE"
     "--seconds", type=click.FloatRange(1, 3600), default=20, show_default=True, help="Of traffic for each side."
 )
 @click.option(
-    "--rounds", type=click.IntRange(0, 100), default=8, show_default=True, help="In how many turns; 0: quality alone."
+    "--rounds", type=click.IntRange(0, 100), default=8, show_default=True, help="In how many turns; 0: none."
+)
+@click.option(
+    "--replays", type=click.IntRange(1, 100), default=3, show_default=True, help="Of the whole, for its cost."
 )
 @click.option(
     "--cpu-hour", type=click.FloatRange(0, min_open=True), default=0.04, show_default=True, help="Price of one CPU."
@@ -73,6 +76,7 @@ def evaluate(
     speed_up: float | None,
     seconds: float,
     rounds: int,
+    replays: int,
     cpu_hour: float,
     currency: str,
     seed: int,
@@ -93,7 +97,7 @@ def evaluate(
     pace = _pace(rate, speed_up, seconds, rounds)
     files = input_files(file, inputs, columns, label_column, label_delay)
     from_ms, to_ms = _time_ms("--from", from_), _time_ms("--to", to)
-    asked = Asked(pace, Price(cpu_hour, currency), seed, time.time_ns() // 1_000_000, _settings())
+    asked = Asked(pace, replays, Price(cpu_hour, currency), seed, time.time_ns() // 1_000_000, _settings())
     _check_models(a)
     _check_models(b)
     recording = read_recording(files, a.config, b.config, from_ms, to_ms)

@@ -28,6 +28,7 @@ class Asked:
     """How to evaluate: without `pace` nothing is told of latency and goodput; `settings` are for the reader."""
 
     pace: Pace | None
+    replays: int
     price: Price
     seed: int
     made_ms: int
@@ -38,7 +39,7 @@ def evaluate(recording: Recording, sides: Sequence[Side], asked: Asked, tell: Ca
     """Raises RecordingError before anything runs when the recording does not last, HeadraceError if a side fails."""
     pace = asked.pace
     due_s, rate = (np.empty(0), 0.0) if pace is None else due_times(recording.time_ms, pace)
-    decided = replay_both(recording, sides, tell)
+    decided = replay_both(recording, sides, asked.replays, tell)
     rounds: list[list[Round]] = [[], []] if pace is None else run_rounds(recording, sides, pace, due_s, tell)
     played = [Played(one, side.config.tiers[0].name) for one, side in zip(rounds, sides, strict=True)]
     return report_of(recording, sides, decided, played, rate, asked, tell)
@@ -59,7 +60,7 @@ def report_of(
     figures = quality.figures(paired, labels, asked.seed, tell) if len(paired.rows) else []
     if pace is not None:
         figures += speed.figures(played[0], played[1], pace.round_s, price.cpu_hour, price.currency)
-    figures.append(speed.full_batches(decided[0], decided[1]))
+    figures += speed.full_batches(decided[0], decided[1], price.cpu_hour, price.currency)
     decisions, scores = (paired.decision_a, paired.decision_b), (paired.a, paired.b)
     made = [
         _side(side, one, play, paired, score, decision)
@@ -95,7 +96,7 @@ def _side(
         source=str(side.loaded.source),
         tiers=[f"{tier.name}: {tier.model}/{tier.version}" if tier.model else tier.name for tier in config.tiers],
         answered=decided.answered,
-        replay_cpu_us=decided.cpu_s / max(decided.events, 1) * 1e6,
+        replay_cpu_us=[cpu_s / max(decided.events, 1) * 1e6 for cpu_s in decided.cpu_s],
         outcomes=speed.outcomes(played) if ran else {},
         by_tier=speed.by_tier(played) if ran else {},
         confusion=quality.confusion(decision, paired.positive, config.decide.labels),
@@ -161,20 +162,23 @@ def _speed_notes(
     played: Sequence[Played],
     price: Price,
 ) -> list[str]:
-    if pace is None:
-        return ["Latency, goodput and cost were not asked for (--rounds 0)."]
-    behind_ms = max(one.behind_ms for side in played for one in side.rounds)
-    full_us = [one.cpu_s / max(one.events, 1) * 1e6 for one in decided]
-    speed_up = "" if pace.speed_up is None else f" ({pace.speed_up:g} times as fast as recorded)"
+    replays = len(decided[0].cpu_s)
     notes = [
-        f"Latency, goodput and cost: one process a side, on an embedded cluster of {PARTITIONS} partitions a topic, "
-        f"on this machine. The same {rate:,.0f} events/s{speed_up} went to A and then to B, in the next round to B "
-        f"and then to A: {pace.rounds} rounds of {pace.round_s:.1f} s after one to warm up. Windows begin empty.",
+        f"Cost is CPU time of the whole process, Kafka client included, at {price.cpu_hour:g} {price.currency} an "
+        f"hour of a CPU. With full batches: of the replay, {replays} of each side in turns. At a low rate much of it "
+        f"is the loop that waits."
+    ]
+    if pace is None:
+        return [*notes, "Latency and goodput were not asked for (--rounds 0)."]
+    behind_ms = max(one.behind_ms for side in played for one in side.rounds)
+    speed_up = "" if pace.speed_up is None else f" ({pace.speed_up:g} times as fast as recorded)"
+    notes += [
+        f"Latency, goodput and cost at a rate: one process a side, on an embedded cluster of {PARTITIONS} partitions "
+        f"a topic, on this machine. The same {rate:,.0f} events/s{speed_up} went to A and then to B, in the next "
+        f"round to B and then to A: {pace.rounds} rounds of {pace.round_s:.1f} s after one to warm up. Windows begin "
+        f"empty.",
         "Intervals of them: Student's, by leaving out one round after the other; quantiles are of the merged "
         "histograms of all rounds. A change is of B against A in the same rounds.",
-        f"Cost is CPU time of the whole process, Kafka client included, at {price.cpu_hour:g} {price.currency} an "
-        f"hour of a CPU. At a low rate much of it is the loop that waits: with full batches, in the replay, A took "
-        f"{full_us[0]:.1f} and B {full_us[1]:.1f} µs a decision.",
         f"The sender was at most {behind_ms:,.0f} ms behind its schedule.",
     ]
     for side, one in zip(sides, played, strict=True):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -20,13 +20,14 @@ from pipeline.tables import json_values
 
 PARTITION_BYTES = 3_500_000
 """Of what is sent, in each partition: the embedded cluster drops the oldest beyond 5 MB."""
-DECISION_BYTES = 250
-"""Compressed. Without a key a decision goes to the partition of its event."""
+DECISION_BYTES, FEATURES_BYTES = 250, 500
+"""Compressed, without and with features. Without a key a decision goes to the partition of its event."""
+SAMPLE_ROWS = 500
 BLOCK_ROWS = 512
 """That follow each other in one partition, so that all partitions are read all the time."""
 CHUNK_ROWS = 8192
 QUEUED_ROWS_MAX = 50_000
-START_S_MAX, IDLE_S_MAX = 300.0, 60.0
+START_S_MAX, IDLE_S_MAX, REPLAY_S_MAX = 300.0, 60.0, 3600.0
 NOBODY = -1
 
 Tell = Callable[[str], None]
@@ -45,13 +46,13 @@ class _Decision(msgspec.Struct):
 class Decided:
     """Of each judged event: its score (NaN where it has none) and decision, an index of `labels` or NOBODY.
 
-    `answered` counts decisions by tier and model; `cpu_s` is what the process used, over `events` of the recording.
+    `answered` counts decisions by tier and model; `cpu_s` is what the process used in each replay of `events`.
     """
 
     score: NDArray[np.float64]
     decision: NDArray[np.int8]
     answered: dict[str, int]
-    cpu_s: float
+    cpu_s: tuple[float, ...]
     events: int
 
     @property
@@ -61,10 +62,11 @@ class Decided:
         return told
 
 
-def replay_both(recording: Recording, sides: Sequence[Side], tell: Tell) -> list[Decided]:
+def replay_both(recording: Recording, sides: Sequence[Side], replays: int, tell: Tell) -> list[Decided]:
     """Run one side after the other over the whole recording, and read its decisions back.
 
-    Raises HeadraceError with the side's own last words when its pipeline does not start or ends before the end.
+    Then again, in turns, until each has run `replays` times, for what that costs. Raises HeadraceError with the
+    side's own last words when its pipeline does not start or ends before the end.
     """
     deciding = sides[0].config.catalog.deciding_input
     tables = {deciding: recording.events, **recording.state}
@@ -72,18 +74,41 @@ def replay_both(recording: Recording, sides: Sequence[Side], tell: Tell) -> list
         (name, side.config.inputs[name].topic) for side in sides for name in side.config.inputs if name in tables
     }
     order_times = {name: spec.order_time for side in sides for name, spec in side.config.inputs.items()}
-    decisions = 1 + recording.events.num_rows * DECISION_BYTES // PARTITION_BYTES
     topics: dict[str, int] = {}
     for side in sides:
         config = apart(side.config, side.letter, "localhost:1", replay=True)
+        decision_bytes = DECISION_BYTES + FEATURES_BYTES * config.publish.features
         topics.update(dict.fromkeys(config.topic_names, 1))
-        topics[config.topics.decisions] = decisions
+        topics[config.topics.decisions] = _partitions(recording.events, decision_bytes)
+    most = max(topics.values())
     for name, topic in needs:
-        topics[topic] = decisions if name == deciding else 1
+        topics[topic] = max(_partitions(tables[name], 0), most if name == deciding else 1)
     with EmbeddedCluster(topics) as cluster:
         for name, topic in sorted(needs):
             _produce(cluster.bootstrap, topic, topics[topic], tables[name], order_times[name], tell)
-        return [_replay(recording, side, cluster.bootstrap, decisions, tell) for side in sides]
+        decided = [
+            _replay(recording, side, cluster.bootstrap, topics[f"decisions-{side.letter}"], tell) for side in sides
+        ]
+        again: list[list[float]] = [[], []]
+        for number in range(2, replays + 1):
+            for at in (0, 1) if number % 2 else (1, 0):
+                tell(f"replay {number} of {replays}: {sides[at].letter}")
+                again[at].append(_cpu_of_another(sides[at], cluster.bootstrap))
+    return [replace(one, cpu_s=(*one.cpu_s, *more)) for one, more in zip(decided, again, strict=True)]
+
+
+def _partitions(table: pa.Table, row_bytes: int) -> int:
+    sample = json_values(table.slice(0, SAMPLE_ROWS).combine_chunks().to_batches()[0]) if table.num_rows else [b""]
+    # Compressed a value takes half of its bytes at most.
+    value_bytes = sum(map(len, sample)) // len(sample) // 2
+    return 1 + int(table.num_rows) * max(row_bytes, value_bytes) // PARTITION_BYTES
+
+
+def _cpu_of_another(side: Side, bootstrap: str) -> float:
+    """CPU seconds of a replay whose decisions nobody reads."""
+    with MemberProcess(side, bootstrap, replay=True) as member:
+        member.wait(lambda told: bool(told and told[-1].ended), REPLAY_S_MAX, "the replay did not end")
+        return member.told[-1].cpu_s - member.told[0].cpu_s
 
 
 def _produce(bootstrap: str, topic: str, partitions: int, table: pa.Table, order_time: str, tell: Tell) -> None:
@@ -149,7 +174,7 @@ def _replay(recording: Recording, side: Side, bootstrap: str, partitions: int, t
             read += len(told)
             tell(f"replay: {side.letter} has decided {read:,} of {recording.events.num_rows:,} events")
         cpu_s = member.told[-1].cpu_s - member.told[0].cpu_s
-    return Decided(score, decision, answered, cpu_s, read)
+    return Decided(score, decision, answered, (cpu_s,), read)
 
 
 def _decisions(bootstrap: str, topic: str, partitions: int, member: MemberProcess) -> Iterator[list[_Decision]]:

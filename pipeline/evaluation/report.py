@@ -36,7 +36,7 @@ class SideReport(msgspec.Struct, frozen=True):
     source: str
     tiers: list[str]
     answered: dict[str, int]
-    replay_cpu_us: float
+    replay_cpu_us: list[float]
     outcomes: dict[str, int]
     by_tier: dict[str, int]
     confusion: dict[str, dict[str, int]]

@@ -17,8 +17,6 @@ from pipeline.wire.metrics import added
 QUANTILES = (0.5, 0.99)
 S_AN_HOUR = 3600
 TAIL_POINTS = 120
-ONE_RUN = "one run"
-"""In place of a verdict, where nothing says how sure the difference is."""
 
 
 @dataclass(frozen=True)
@@ -90,23 +88,18 @@ def figures(a: Played, b: Played, round_s: float, cpu_hour: float, currency: str
     return made
 
 
-def full_batches(a: Decided, b: Decided) -> Figure:
-    """CPU a decision in the replay, where every batch is full: one run of each, so without an interval."""
-    of_a, of_b = (one.cpu_s / max(one.events, 1) * 1e6 for one in (a, b))
-    return Figure(
-        name="full_cpu_us",
-        group="cost",
-        title="CPU a decision, full batches",
-        unit="µs",
-        a=of_a,
-        b=of_b,
-        change=told(of_b / of_a - 1 if of_a else np.nan),
-        low=None,
-        high=None,
-        relative=True,
-        better="lower",
-        verdict=ONE_RUN,
-    )
+def full_batches(a: Decided, b: Decided, cpu_hour: float, currency: str) -> list[Figure]:
+    """CPU and cost of a decision in the replays, where batches are as full as they get."""
+    cpu_a, cpu_b = (np.array(one.cpu_s) / max(one.events, 1) * 1e6 for one in (a, b))
+    replays, per_us = len(cpu_a), cpu_hour / S_AN_HOUR
+    made = []
+    for name, title, unit, by in (
+        ("full_cpu_us", "CPU a decision, full batches", "µs", 1.0),
+        ("full_cost", "a million decisions, full batches", currency, per_us),
+    ):
+        of_a, of_b = _mean(cpu_a * by), _mean(cpu_b * by)
+        made.append(_ratio(name, "cost", title, unit, "lower", of_a, of_b, replays))
+    return made
 
 
 def tail_ms(side: Played, histogram: str) -> list[tuple[float, float]]:
@@ -142,6 +135,10 @@ Statistic = Callable[[NDArray[np.bool_]], float]
 
 def _cpu_us(side: Played) -> Statistic:
     return lambda kept: float(side.cpu_s[kept].sum() / side.sent[kept].sum() * 1e6)
+
+
+def _mean(values: NDArray[np.float64]) -> Statistic:
+    return lambda kept: float(values[kept].mean())
 
 
 def _rate(rows: NDArray[np.float64], round_s: float) -> Statistic:

@@ -1,5 +1,7 @@
 """Numbers of a report as people read them, the same on the terminal and on the page."""
 
+import numpy as np
+
 from pipeline.evaluation.report import Figure
 
 NOTHING = "-"
@@ -38,9 +40,11 @@ def interval(figure: Figure) -> str:
 
 
 def rounded(value: float) -> str:
-    """Three digits that tell something, and no fewer than the number has before its point."""
+    """Three digits that tell something, written out, and all that stand before its point."""
     size = abs(value)
-    return f"{value:,.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.3g}"
+    if size >= 10:
+        return f"{value:,.0f}" if size >= 100 else f"{value:.1f}"
+    return np.format_float_positional(value, precision=3, unique=False, fractional=False, trim="-")
 
 
 def _change(figure: Figure, value: float | None, *, bare: bool = False) -> str:

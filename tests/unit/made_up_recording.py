@@ -73,7 +73,7 @@ def decided(of: Recording, noise: float, seed: int = 1) -> Decided:
     truth = np.zeros(of.rows) if of.positive is None else of.positive.astype(float)
     score = np.clip(0.45 * truth + random.random(of.rows) * 0.5 + random.normal(0, noise, of.rows), 0, 1)
     decision = np.searchsorted(THRESHOLDS, score, side="right").astype(np.int8)
-    return Decided(score, decision, {"primary m/1": of.rows}, 0.02, of.rows)
+    return Decided(score, decision, {"primary m/1": of.rows}, (0.02, 0.03, 0.025), of.rows)
 
 
 def by_name(figures: Sequence[Figure]) -> dict[str, Figure]:

@@ -28,6 +28,7 @@ def figure(**changed: object) -> Figure:
          ("50.00 %", "~0.10 points", "~0.20 to 0.00 points")),
         (figure(unit="", relative=False, a=0.87123, change=0.00499, low=None, high=None), ("0.8712", "+0.0050", "-")),
         (figure(a=None, change=None), ("-", "-", "+50.0 to +150.0 %")),
+        (figure(a=0.0000923), ("0.0000923 ms", "+100.0 %", "+50.0 to +150.0 %")),
         (figure(a=123456.7), ("123,457 ms", "+100.0 %", "+50.0 to +150.0 %")),
     ],
 )  # fmt: skip
@@ -42,7 +43,7 @@ def made(*, nasty: str = "") -> Report:
     sides = (side("A"), side("B", "decide.thresholds=[0.4, 0.9]"))
     return report_of(
         of, sides, [a, b], [played(times), played(times, 0.2)], 100.0,
-        Asked(Pace(8, 4), Price(0.04, "USD"), 1, 1_600_000_000_000, {"": f"{nasty}file.parquet"}), quiet,
+        Asked(Pace(8, 4), 3, Price(0.04, "USD"), 1, 1_600_000_000_000, {"": f"{nasty}file.parquet"}), quiet,
     )  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """What both sides are sent and when, and that figures of rounds are pooled."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_recording import ROWS, by_name, played, recording, side
+from made_up_recording import ROWS, by_name, decided, played, recording, side
 
 from pipeline.evaluation import speed
 from pipeline.evaluation.recording import RecordingError
@@ -99,3 +100,16 @@ def test_every_event_is_sent_once_in_its_round_with_the_labels_known_by_then() -
     first = next(record for record in sent if record[0] == "transactions")
     assert first[1] == str(of.cluster[0]).encode()
     assert b'"transaction_id":0' in first[2]
+
+
+def test_the_cost_of_full_batches_is_told_from_replays_and_one_alone_tells_no_difference() -> None:
+    of = recording()
+    a, b = decided(of, 0.1), decided(of, 0.1)
+    dear = replace(b, cpu_s=(0.05, 0.07, 0.06))
+    cpu, cost = speed.full_batches(a, dear, 3.6, "EUR")
+    assert (cpu.a, cpu.b) == (pytest.approx(0.025 / ROWS * 1e6), pytest.approx(0.06 / ROWS * 1e6))
+    assert cost.b == pytest.approx(cpu.b / 1000)
+    assert cpu.verdict == cost.verdict == "worse"
+    assert speed.full_batches(a, a, 3.6, "EUR")[0].verdict == "no difference seen"
+    once = replace(a, cpu_s=(0.02,)), replace(a, cpu_s=(0.04,))
+    assert speed.full_batches(*once, 3.6, "EUR")[0].verdict == "cannot be told"
