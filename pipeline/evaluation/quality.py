@@ -37,7 +37,7 @@ class Paired:
     @classmethod
     def of(cls, recording: Recording, a: Decided, b: Decided) -> "Paired":
         """Those with a score on both sides."""
-        rows = np.flatnonzero(a.told & b.told & np.isfinite(a.score) & np.isfinite(b.score))
+        rows = np.flatnonzero(np.isfinite(a.score) & np.isfinite(b.score))
         positive = None if recording.positive is None else recording.positive[rows]
         return cls(
             rows=rows,

@@ -5,14 +5,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from models.train.evaluate import average_precision, roc_auc
 from pipeline.cli.app import run
+from pipeline.cli.inputs import input_files
 from pipeline.config.load import load
 from pipeline.errors import HeadraceError
 from pipeline.evaluation.member_process import MemberProcess
 from pipeline.evaluation.side import Side
+from pipeline.recorded import decisions_of
 from pipeline.sim.table import simulated_table
 from pipeline.sim.transactions import Population
 
@@ -39,7 +43,19 @@ def evaluated(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict
 def test_a_configuration_against_itself_shows_no_difference(
     events: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = [str(events), "--a", "fraud", "--b", "fraud", "--label-column", "fraud", "--rounds", "0"]
+    arguments = [
+        str(events),
+        "--a",
+        "fraud",
+        "--b",
+        "fraud",
+        "--label-column",
+        "fraud",
+        "--rounds",
+        "0",
+        "--replays",
+        "1",
+    ]
     report, figures = evaluated(capsys, *arguments, "--out", str(tmp_path / "page.html"), "--from", "2020-01-15")
     compared = {name: figure for name, figure in figures.items() if figure["group"] in ("quality", "decisions")}
     assert {"auc", "ap", "cp100", "caught"} <= compared.keys()
@@ -51,6 +67,18 @@ def test_a_configuration_against_itself_shows_no_difference(
     judged = table.num_rows - int(report["recording"]["before, for state alone"].replace(",", ""))
     assert report["agreement"]["both"] == judged > 1000
     assert sum(report["a"]["answered"].values()) == table.num_rows
+    # The score that is published has six decimals; else the engine's replay is the offline one.
+    offline = offline_scores(events)[-judged:]
+    fraud = table["fraud"].to_numpy()[-judged:]
+    assert figures["auc"]["a"] == pytest.approx(roc_auc(fraud, offline), abs=2e-4)
+    assert figures["ap"]["a"] == pytest.approx(average_precision(fraud, offline), abs=2e-4)
+
+
+def offline_scores(events: Path) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """What `headrace replay --label-column fraud` scores, in the file's order."""
+    config = load("fraud", environ={}).config
+    tables = input_files(events, (), (), "fraud", "7d").open(config)
+    return np.concatenate([batch["score"].to_numpy() for batch in decisions_of(config, tables)]).astype(np.float64)
 
 
 def test_a_lesser_model_is_found_worse_and_the_page_tells_all(
@@ -59,7 +87,18 @@ def test_a_lesser_model_is_found_worse_and_the_page_tells_all(
     page = tmp_path / "page.html"
     arguments = ("--set-b", "tiers.primary.model=fraud-lite", "--label-column", "fraud", "--out", str(page))
     # Patience enough for a busy machine, where deadlines are not what is looked at.
-    patient = ("--set", "pipeline.budget_ms=10000", "--seconds", "3", "--rounds", "3", "--rate", "1000")
+    patient = (
+        "--set",
+        "pipeline.budget_ms=10000",
+        "--seconds",
+        "3",
+        "--rounds",
+        "3",
+        "--rate",
+        "1000",
+        "--replays",
+        "1",
+    )
     report, figures = evaluated(capsys, str(events), "--a", "fraud", "--b", "fraud", *arguments, *patient)
     assert figures["ap"]["verdict"] == "worse"
     assert figures["ap"]["high"] < 0

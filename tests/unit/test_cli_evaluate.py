@@ -98,6 +98,29 @@ def test_without_labels_there_is_no_truth() -> None:
     assert (found.positive, found.labels, dict(found.state)) == (None, "", {})
 
 
+def test_a_side_that_takes_no_labels_is_judged_by_them_all_the_same() -> None:
+    """B knows nothing of terminals: no state, and no windows that labels feed."""
+    written("events.parquet", ROWS)
+    a = load("fraud", environ={}).config
+    terminal = {name for name, feature in a.features.items() if feature.entity == "terminal"}
+    tables = {name: getattr(a, name) for name in type(a).model_fields}
+    b = type(a).model_validate(
+        tables
+        | {
+            "inputs": {"transactions": a.inputs["transactions"]},
+            "entities": {"customer": a.entities["customer"]},
+            "features": {name: feature for name, feature in a.features.items() if name not in terminal},
+        }
+    )
+    files = input_files(Path("events.parquet"), (), (), "fraud", "7d")
+    for one, other in ((a, b), (b, a)):
+        found = read_recording(files, one, other, None, None)
+        assert found.positive is not None
+        assert (found.positive.tolist(), found.state["labels"].num_rows) == ([False, True, False, True], 2)
+    alone = read_recording(files, b, b, None, None)
+    assert (alone.positive is not None, dict(alone.state)) == (True, {})
+
+
 BOTH = ["--a", "fraud", "--b", "fraud"]
 LABELLED = [*BOTH, "--label-column", "fraud"]
 

@@ -42,10 +42,12 @@ def test_the_tail_is_drawn_from_all_rounds() -> None:
     assert tail == [(pytest.approx(1, rel=0.01), pytest.approx(0.1))]
 
 
-@given(st.lists(st.integers(0, 300), min_size=1, max_size=5000), st.integers(1, 9))
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=200), st.integers(1, 9))
 def test_events_of_one_instant_share_a_partition_and_keep_their_order(times: list[int], partitions: int) -> None:
     time_ms = np.sort(np.array(times, np.int64))
-    places = _places(time_ms, partitions)
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setattr("pipeline.evaluation.replayed.BLOCK_ROWS", 4)
+        places = _places(time_ms, partitions)
     assert ((places >= 0) & (places < partitions)).all()
     # merged by (time, partition, offset) the rows come out as they went in
     assert (np.lexsort((np.arange(len(places)), places, time_ms)) == np.arange(len(places))).all()
