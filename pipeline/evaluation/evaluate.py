@@ -177,8 +177,9 @@ def _speed_notes(
         f"a topic, on this machine. The same {rate:,.0f} events/s{speed_up} went to A and then to B, in the next "
         f"round to B and then to A: {pace.rounds} rounds of {pace.round_s:.1f} s after one to warm up. Windows begin "
         f"empty.",
-        "Intervals of them: Student's, by leaving out one round after the other; quantiles are of the merged "
-        "histograms of all rounds. A change is of B against A in the same rounds.",
+        "Intervals of them: rounds are left out one after the other (Student's) and drawn with replacement (a "
+        "bootstrap), and the interval holds both; quantiles are of the merged histograms of the rounds. A change is "
+        "of B against A in the same rounds.",
         f"The sender was at most {behind_ms:,.0f} ms behind its schedule.",
     ]
     for side, one in zip(sides, played, strict=True):

@@ -1,4 +1,4 @@
-"""Latency, goodput and cost from the rounds: pooled figures, and intervals by leaving out each round in turn."""
+"""Latency, goodput and cost from the rounds: pooled figures, and intervals over whole rounds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pipeline.evaluation.replayed import Decided
 from pipeline.evaluation.report import Figure, told
 from pipeline.evaluation.rounds import Round
-from pipeline.evaluation.statistics import Direction, jackknife, verdict
-from pipeline.telemetry.histogram import BUCKETS, Histogram, middle_of
+from pipeline.evaluation.statistics import Direction, Statistic, over_rounds, verdict
+from pipeline.telemetry.histogram import Histogram, middle_of
 from pipeline.wire.metrics import added
 
 QUANTILES = (0.5, 0.99)
@@ -46,7 +46,7 @@ class Played:
         return np.array([one.record.outcomes.get(outcome, 0) for one in self.rounds], np.float64)
 
     def histograms(self, name: str) -> NDArray[np.int64]:
-        """int64[rounds, BUCKETS]."""
+        """int64[rounds, buckets]."""
         return np.stack([Histogram.of(one.record.histograms.get(name, {})).counts for one in self.rounds])
 
 
@@ -130,34 +130,32 @@ def round_cpu_us(side: Played) -> list[float]:
     return [float(cpu_s / sent * 1e6) for cpu_s, sent in zip(side.cpu_s, side.sent, strict=True)]
 
 
-Statistic = Callable[[NDArray[np.bool_]], float]
-
-
 def _cpu_us(side: Played) -> Statistic:
-    return lambda kept: float(side.cpu_s[kept].sum() / side.sent[kept].sum() * 1e6)
+    return lambda kept: float(kept @ side.cpu_s / (kept @ side.sent) * 1e6)
 
 
 def _mean(values: NDArray[np.float64]) -> Statistic:
-    return lambda kept: float(values[kept].mean())
+    return lambda kept: float(kept @ values / kept.sum())
 
 
 def _rate(rows: NDArray[np.float64], round_s: float) -> Statistic:
-    return lambda kept: float(rows[kept].sum() / (kept.sum() * round_s))
+    return lambda kept: float(kept @ rows / (kept.sum() * round_s))
 
 
 def _share(rows: NDArray[np.float64], of: NDArray[np.float64]) -> Statistic:
-    return lambda kept: float(rows[kept].sum() / of[kept].sum())
+    return lambda kept: float(kept @ rows / (kept @ of))
 
 
 def _quantile_ms(side: Played, histogram: str, quantile: float) -> Statistic:
-    counts = side.histograms(histogram)
+    every = side.histograms(histogram)
+    used = np.flatnonzero(every.any(axis=0))
+    counts = every[:, used]
 
-    def found(kept: NDArray[np.bool_]) -> float:
-        pooled = np.cumsum(counts[kept].sum(axis=0))
-        if not pooled[-1]:
+    def found(kept: NDArray[np.int64]) -> float:
+        pooled = np.cumsum(kept @ counts)
+        if not len(used) or not pooled[-1]:
             return np.nan
-        at = min(int(np.searchsorted(pooled, max(1, np.ceil(quantile * pooled[-1])))), BUCKETS - 1)
-        return middle_of(at) / 1000
+        return middle_of(int(used[np.searchsorted(pooled, max(1, np.ceil(quantile * pooled[-1])))])) / 1000
 
     return found
 
@@ -165,13 +163,13 @@ def _quantile_ms(side: Played, histogram: str, quantile: float) -> Statistic:
 def _ratio(
     name: str, group: str, title: str, unit: str, better: Direction, a: Statistic, b: Statistic, rounds: int
 ) -> Figure:
-    def log_ratio(kept: NDArray[np.bool_]) -> float:
+    def log_ratio(kept: NDArray[np.int64]) -> float:
         of_a, of_b = a(kept), b(kept)
         return float(np.log(of_b / of_a)) if of_a > 0 and of_b > 0 else np.nan
 
-    interval = jackknife(log_ratio, rounds)
+    interval = over_rounds(log_ratio, rounds)
     change = interval.mapped(lambda value: float(np.expm1(value)))
-    every = np.ones(rounds, np.bool_)
+    every = np.ones(rounds, np.int64)
     return Figure(
         name=name,
         group=group,
@@ -191,8 +189,8 @@ def _ratio(
 def _difference(
     name: str, group: str, title: str, better: Direction, a: Statistic, b: Statistic, rounds: int
 ) -> Figure:
-    interval = jackknife(lambda kept: b(kept) - a(kept), rounds)
-    every = np.ones(rounds, np.bool_)
+    interval = over_rounds(lambda kept: b(kept) - a(kept), rounds)
+    every = np.ones(rounds, np.int64)
     return Figure(
         name=name,
         group=group,

@@ -1,5 +1,6 @@
 """How sure a difference is: intervals at 95 %, and the word that each one earns. Pure; seeds are arguments."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -16,9 +17,9 @@ _STUDENT = (
     2.0452, 2.0423,
 )  # fmt: skip
 """The 0.975 quantile of Student's t at 1, 2, ... degrees of freedom."""
-_STUDENT_BEYOND = 2.0423
-"""Above 30: wider than need be by at most 4 %."""
+RESAMPLES = 2000
 
+Statistic = Callable[[NDArray[np.int64]], float]
 Direction = Literal["higher", "lower", ""]
 """Which way is better; neither where it is a matter of taste."""
 
@@ -51,22 +52,46 @@ def verdict(difference: Interval, better: Direction) -> str:
     return "better" if more == (better == "higher") else "worse"
 
 
-def jackknife(statistic: Callable[[NDArray[np.bool_]], float], rounds: int) -> Interval:
-    """The interval of a statistic of pooled rounds, by leaving out one round after the other (Tukey 1958).
+def over_rounds(statistic: Statistic, rounds: int, seed: int = 1) -> Interval:
+    """The interval of a statistic of pooled rounds: what holds both a jackknife and a bootstrap of whole rounds.
 
-    `statistic` is given bool[rounds], which rounds to pool: it may be a ratio of sums or a quantile of merged
-    histograms, so that nothing that cannot be averaged is. For a mean it is Student's interval exactly.
+    `statistic` is given int64[rounds], how often to pool each: it may be a ratio of sums or a quantile of merged
+    histograms, so that nothing that cannot be averaged is. The jackknife (Tukey 1958, with Student's quantile) is
+    right for few rounds and smooth statistics, and blind where a quantile hangs on some rounds of many; the bootstrap
+    (expanded percentiles, Hesterberg, The American Statistician 69, 2015) sees these.
     """
-    whole = statistic(np.ones(rounds, np.bool_))
+    whole = statistic(np.ones(rounds, np.int64))
     if rounds < 2:
         return Interval(whole, np.nan, np.nan)
-    without = np.array([statistic(np.arange(rounds) != left_out) for left_out in range(rounds)])
-    pseudo = rounds * whole - (rounds - 1) * without
-    freedom = rounds - 1
-    width = (_STUDENT[freedom - 1] if freedom <= len(_STUDENT) else _STUDENT_BEYOND) * float(
-        np.std(pseudo, ddof=1) / np.sqrt(rounds)
+    student, resampled = _jackknife(statistic, rounds, whole), _resampled(statistic, rounds, seed)
+    return Interval(whole, min(student.low, resampled[0]), max(student.high, resampled[1]))
+
+
+def _jackknife(statistic: Statistic, rounds: int, whole: float) -> Interval:
+    without = np.array(
+        [statistic(np.delete(np.eye(rounds, dtype=np.int64), one, 0).sum(axis=0)) for one in range(rounds)]
     )
+    pseudo = rounds * whole - (rounds - 1) * without
+    width = student_quantile(rounds - 1) * float(np.std(pseudo, ddof=1) / np.sqrt(rounds))
     return Interval(whole, whole - width, whole + width)
+
+
+def _resampled(statistic: Statistic, rounds: int, seed: int) -> tuple[float, float]:
+    """Percentiles so far out that for the mean of few rounds the interval is as wide as Student's."""
+    found = np.array(
+        [statistic(counts.astype(np.int64)) for block in draws(rounds, RESAMPLES, seed) for counts in block]
+    )
+    outside = math.erfc(math.sqrt(rounds / (rounds - 1)) * student_quantile(rounds - 1) / math.sqrt(2)) / 2
+    told = found[np.isfinite(found)]
+    if len(told) < len(found) / 2:
+        return np.nan, np.nan
+    low, high = np.quantile(told, [outside, 1 - outside])
+    return float(low), float(high)
+
+
+def student_quantile(freedom: int) -> float:
+    """The 0.975 quantile of Student's t; above 30 degrees of freedom too large by at most 4 %."""
+    return _STUDENT[min(freedom, len(_STUDENT)) - 1]
 
 
 def draws(clusters: int, replicates: int, seed: int) -> Iterator[NDArray[np.int32]]:
