@@ -67,7 +67,7 @@ def test_few_cards_have_no_card_precision() -> None:
 def test_only_events_that_both_scored_are_paired() -> None:
     of = recording()
     a, b = decided(of, 0.1), decided(of, 0.1)
-    a.decision[:10], b.score[5:20] = -1, np.nan
+    a.decision[:10], a.score[:10], b.score[5:20] = -1, np.nan, np.nan
     paired = Paired.of(of, a, b)
     assert paired.rows.tolist() == list(range(20, ROWS))
     alike = quality.agreement(paired, of, a, b, LABELS)
