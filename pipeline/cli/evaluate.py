@@ -31,7 +31,9 @@ SETS = "TABLE.KEY=VALUE"
 @click.option("--set-b", "only_b", multiple=True, metavar=SETS, help="Override a value in B alone.")
 @click.option("--from", "from_", metavar="TIME", help="Judge events from this time on; those before fill windows.")
 @click.option("--to", metavar="TIME", help="Use no events from this time on. Times are RFC 3339, or a day.")
-@click.option("--rate", type=click.FloatRange(0, min_open=True), help="Events a second in the rounds; at most 2,000.")
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Events a second in the rounds; default: up to 2,000."
+)
 @click.option(
     "--speed-up",
     type=click.FloatRange(0, min_open=True),
