@@ -16,6 +16,7 @@ from pipeline.ladders import KEEP
 from pipeline.rows import Rows
 from pipeline.servings import Serving, Servings, TierLabel
 from pipeline.standing import Standing
+from pipeline.tier import ModelTier
 
 LITE, GBT = (Repository.shipped().load(name, "1").manifest for name in ("fraud-lite", "fraud-gbt"))
 EXPECTED = Expected(1000, 0.9, 0.01, 0.97, 0.05)
@@ -85,7 +86,8 @@ def test_routes_of_the_same_tiers_share_a_ladder_and_those_without_have_the_pipe
     ladders, by_route = entry_ladders(config(*CASCADE))
     assert [ladder.tiers for ladder in ladders] == [(1, 2), (1, 2), (0,)]
     assert by_route == [0, 1, 2, 1, 0], "a route to the first model's tiers is no cascade"
-    made = ladders_of(config(*CASCADE), Rows(64, 15), [None] * 3)
+    tier = ModelTier("any", None, None, TierLabel("any", "any", "1", "CPU"), ())
+    made = ladders_of(config(*CASCADE), Rows(64, 15), [tier] * 3)
     assert made._second is not None
     assert made._second._ladder.number == 3
 
