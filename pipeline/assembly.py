@@ -8,7 +8,7 @@ from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
-from pipeline.engine import Engine, PartitionSource, RowSource
+from pipeline.engine import Engine
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
 from pipeline.instance import instance_name
@@ -24,6 +24,7 @@ from pipeline.replay_group import ReplayGroup
 from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
+from pipeline.sources import PartitionSource, RowSource
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage

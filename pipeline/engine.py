@@ -1,101 +1,33 @@
 """The engine's loop: one turn reads like the way of the data."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
 from pipeline.answers import Answers
 from pipeline.batch import Batching
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.dead_letter_log import DeadLetterLog
 from pipeline.decide import Decider
-from pipeline.drain import Drain
 from pipeline.image_rows import Unscorable
 from pipeline.in_flight import InFlight
-from pipeline.intake import IntakeCounts, Rejected
-from pipeline.kafka.consumer import Lane
+from pipeline.intake import Rejected
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
-from pipeline.router import Router
 from pipeline.rows import Rows
 from pipeline.runner import Scored
 from pipeline.scorer import Scorer
+from pipeline.sources import PartitionSource, RowSource, StateSource
 from pipeline.telemetry.meter import Meter
 from pipeline.trace.batches import BatchSpans
-from pipeline.wire.dead_letter import DeadRecord
 
 IDLE_WAIT_MS_MAX = 100
 LITTLE = 256
 """Below so many records, rows and deliveries a turn was not worth hurrying to the next."""
 _NO_ROWS = np.empty(0, np.int32)
-
-
-class PartitionSource(Protocol):
-    """Where partitions come from: a consumer group, or a replay of all of them."""
-
-    @property
-    def drain(self) -> Drain | None:
-        """Partitions being given up."""
-        ...
-
-    def serve(self, now_ns: int) -> int:
-        """Handle what the source says; returns how much that was."""
-        ...
-
-    def lanes(self) -> Sequence[Lane]:
-        """The lanes that may be read now."""
-        ...
-
-    def due_ns(self) -> int:
-        """When `commit` next has something to do."""
-        ...
-
-    def commit(self, now_ns: int) -> None:
-        """Commit what has moved, when it is time."""
-        ...
-
-    def commit_finished(self) -> None:
-        """Commit all that is finished and wait for the answer."""
-        ...
-
-    def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
-        """Answer a revoke."""
-        ...
-
-
-class StateSource(Protocol):
-    """What reads records that only feed state."""
-
-    def poll(self) -> tuple[int, list[DeadRecord]]:
-        """One turn: how many were read, and those that cannot become events."""
-        ...
-
-
-class RowSource(Protocol):
-    """What makes rows of the lanes' records."""
-
-    columns: Columns
-    """The events of the rows: a row's slot is its place in both."""
-    router: Router | None
-    """What tells them which route they take, where there are routes."""
-
-    @property
-    def counts(self) -> IntakeCounts:
-        """What has been read so far."""
-        ...
-
-    def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
-        """Read, decode, compute features, offer; returns the bad records."""
-        ...
-
-    def forget(self, partition: Any) -> None:
-        """The partition is another process's now."""
-        ...
 
 
 class Engine:

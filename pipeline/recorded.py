@@ -1,21 +1,23 @@
 """Recorded events: through features, model and decision without Kafka, or into the topics of a pipeline."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from features.backfill import BATCH_ROWS, backfill
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
+from pipeline.ladder_build import thresholds_of
 from pipeline.rows import Rows
 from pipeline.scoring import servings_of
 from pipeline.servings import own_serving
 from pipeline.tables import json_values
-from pipeline.tier import ModelTier
+from pipeline.tier import ModelTier, Tier
 from pipeline.tiers import open_tiers
 
 PACE_ROWS = 100
@@ -25,14 +27,13 @@ QUEUED_ROWS_MAX = 50_000
 def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
     """A decision for each event of the deciding input, in its own order: id, event time (ms), score, decision.
 
-    The first tier scores all, in its largest bucket; recorded events have no deadline. The features are there too
-    where `publish.features` asks for them.
+    The first tier scores all, in its largest bucket, or with a cascade what its first model is unsure of; recorded
+    events have no deadline and take no routes. The features are there too where `publish.features` asks for them.
     """
-    tier = open_tiers(config, tuple(config.features))[0]
-    assert isinstance(tier, ModelTier)
+    tiers = open_tiers(config, tuple(config.features))
     rows = Rows(BATCH_ROWS, len(config.features))
-    rows.serving[:] = own_serving(0)
-    decider = Decider(rows, servings_of([tier]), config.decide.labels.index(config.decide.fallback))
+    decider = Decider(rows, servings_of(tiers), config.decide.labels.index(config.decide.fallback))
+    cascade = [tier.name for tier in tiers].index(config.cascade.first) if config.cascade.first else None
     labels, names = np.array(config.decide.labels), list(config.features)
     rows_max = max(config.engine.buckets)
     for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max):
@@ -40,8 +41,11 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
         n = batch.num_rows
         rows.features32[:n] = np.stack([column.to_numpy() for column in features.values()], axis=1)
         for first in range(0, n, rows_max):
-            last = min(n, first + rows_max)
-            tier.session.run(rows.features32[first:last], rows.score[first:last])
+            slots = np.arange(first, min(n, first + rows_max), dtype=np.int32)
+            if cascade is not None:
+                _score(rows, tiers, cascade, slots)
+                slots = slots[thresholds_of(config).unsure(rows.score[slots])]
+            _score(rows, tiers, 0, slots)
         decider.scored(np.arange(n, dtype=np.int32))
         made = {
             "id": batch.column(0),
@@ -51,6 +55,17 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
             **(features if config.publish.features else {}),
         }
         yield pa.RecordBatch.from_arrays(list(made.values()), names=list(made))
+
+
+def _score(rows: Rows, tiers: Sequence[Tier], number: int, slots: NDArray[np.int32]) -> None:
+    """Score these rows by a tier."""
+    tier = tiers[number]
+    assert isinstance(tier, ModelTier)
+    scores = np.zeros(len(slots), np.float32)
+    if len(slots):
+        tier.session.run(rows.features32[slots], scores)
+    rows.score[slots] = scores
+    rows.serving[slots] = own_serving(number)
 
 
 def produce_events(

@@ -85,9 +85,10 @@ class Ground:
 
     def drop(self, keep):
         """Partitions that go, between two polls; what runs comes back to nobody."""
-        dropped = self.batcher.drop(keep).tolist()
-        self.left += dropped
-        return dropped
+        dropped = self.batcher.drop(keep)
+        assert not keep[dropped].any()
+        assert all(keep[batcher.waiting()].all() for batcher in self.batcher._all)
+        self.left += dropped.tolist()
 
 
 @settings(max_examples=400)
