@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
+from pipeline.bill.biller import biller_of
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
@@ -21,6 +22,7 @@ from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.row_layout import SUPERSEDED, layout_of
+from pipeline.row_reuse import row_caches_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
@@ -64,7 +66,9 @@ class Assembly:
         self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
-        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
+        caches = row_caches_of(config, self.rows, tiers)
+        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, caches, clock, self.wake)
+        self.biller = biller_of(config, self.rows, tiers, self.servings)
         self.decider = decider_of(config, self.rows, self.servings, layout)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
@@ -116,6 +120,7 @@ class Assembly:
             self.state,
             self.positions,
             self.outlet.delivery_time,
+            self.biller,
             self.tracing.reader,
         )
 
@@ -142,6 +147,7 @@ class Assembly:
             self.state,
             rows_max,
             engine.value_bytes_max,
+            self.biller,
         )
         return ReplayGroup(self.consumer, starts), self.replay
 
@@ -161,6 +167,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            biller=self.biller,
             spans=self.tracing.spans,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
@@ -232,7 +239,8 @@ class Assembly:
         )
 
     def start(self) -> None:
-        """Join the group; a replay reads outside any."""
+        """Join the group; a replay reads outside any. From here on rows pay for what the process uses."""
+        self.biller.begin(self.clock.now_ns())
         if self.replay is None:
             self.consumer.subscribe([self.config.catalog.decided.topic])
         if self.stage is not None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from features.columns import Columns
 from pipeline.batcher import Batcher
+from pipeline.bill.biller import Biller
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.dead_letter_log import DeadLetterLog
@@ -117,6 +118,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        biller: Biller,
         spans: BatchSpans | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
@@ -135,6 +137,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._biller = biller
         self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
         self._pulse = pulse
@@ -222,6 +225,7 @@ class Engine:
             finished = self._scorer.finished()
             for done in finished:
                 self._batcher.complete(done.batch)
+                self._biller.ran(done)
                 if done.rejected:
                     self._bury(self._unscorable(done.rejected))
                 slots = self._in_flight.living(done.slots)
@@ -252,6 +256,7 @@ class Engine:
         now = self._clock.instant()
         if len(decided):
             self._meter.decided(decided, now.mono_ns)
+            self._biller.decided(decided)
             self._outlet.publish(decided, now)
         delivered = self._outlet.settle(now)
         if len(delivered):

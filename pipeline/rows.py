@@ -26,7 +26,7 @@ class Rows:
 
     Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. `serving` is the number of
-    who answered (`pipeline.servings`). Of an image there are the `probabilities` of each class, the `likeliest` (-1:
+    who answered (`pipeline.servings`), `tenant` of who is billed for it (`pipeline.bill.tenants`). Of an image there are the `probabilities` of each class, the `likeliest` (-1:
     none told), `measures` and `perceptual_hash` of its pixels; `outcomes` are the features of outcome state,
     `reasons` has a number for each that applies. What of these is not known of a row is NaN. With `traced` there is
     the text of each event's `traceparent` (first byte 0: none), and where the headers are that its decision passes
@@ -66,6 +66,7 @@ class Rows:
         self.outcome: NDArray[np.int8] = np.zeros(n, np.int8)
         self.tier: NDArray[np.int8] = np.zeros(n, np.int8)
         self.serving: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.tenant: NDArray[np.int16] = np.zeros(n, np.int16)
         self.decision: NDArray[np.int8] = np.zeros(n, np.int8)
         self.score: NDArray[np.float32] = np.zeros(n, np.float32)
         self.likeliest: NDArray[np.int8] = np.full(n, -1, np.int8)

@@ -115,6 +115,8 @@ class Ledger:
         self._touched: NDArray[np.int64] = np.zeros(tenants, np.int64)
         self._servings: dict[int, float] = {}
         self._gpu_servings: dict[int, float] = {}
+        self.rows: dict[int, int] = {}
+        """Rows that were run, by serving's number."""
         self.decided: NDArray[np.int64] = np.zeros(tenants, np.int64)
         """Decisions by tenant, whatever their outcome."""
         self.labels: NDArray[np.int64] = np.zeros(labels, np.int64)
@@ -140,6 +142,7 @@ class Ledger:
             return
         _share_run(slots, tenant_of, cpu_ns, gpu_ns, self._run_ns)
         self._servings[serving] = self._servings.get(serving, 0.0) + cpu_ns
+        self.rows[serving] = self.rows.get(serving, 0) + len(slots)
         if gpu_ns:
             self._gpu_servings[serving] = self._gpu_servings.get(serving, 0.0) + gpu_ns
 
@@ -189,6 +192,11 @@ class Ledger:
         return np.concatenate((tenants, (0.0, 0.0)))
 
     @property
+    def seen_ns(self) -> int:
+        """The process's CPU time, as of the last `close`."""
+        return self._seen_ns
+
+    @property
     def owed_ns(self) -> float:
         """How much more was charged than the process had used: runs that began before the last interval; 0 or less."""
         return self._owed_ns
@@ -211,8 +219,8 @@ class Ledger:
 
 def named(spent: Spent, names: Sequence[str]) -> dict[str, float]:
     """By tenant's name, without those who spent nothing."""
-    reserved = (IDLE_NAME, START_NAME)
-    tenants = len(spent.tenants) - len(reserved)
-    found = dict(zip(names, spent.tenants[:tenants].tolist(), strict=False))
-    found.update(zip(reserved, spent.tenants[tenants:].tolist(), strict=True))
+    found: dict[str, float] = {}
+    for name, value in zip(names, spent.tenants[:-2].tolist(), strict=False):
+        found[name] = found.get(name, 0.0) + value  # 7 and "7" read alike
+    found.update(zip((IDLE_NAME, START_NAME), spent.tenants[-2:].tolist(), strict=True))
     return {name: value for name, value in found.items() if value}

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from features.columns import Columns
 from features.kernel import kernel
 from features.keys import Keys, find_key
-from features.schema import NULL, NUMBER, FieldType
+from features.schema import NULL, NUMBER, FieldType, Schema
 
 NONE, OTHER, FIRST = 0, 1, 2
 """Rows whose field is null (or all rows, where no field is named); those beyond the bound; the first tenant."""
@@ -50,22 +50,21 @@ def _number(
 class Tenants:
     """Numbers the tenants in the order in which they come; at most `tenants_max`, the rest are one, `(other)`.
 
-    `field` names a column of integers, booleans or strings. Bytes are compared on every hit, so two tenants are never
+    `field` names a column of integers, booleans, strings or ids. Bytes are compared on every hit, so two tenants are never
     one. A tenant that has a number keeps it as long as the process lives.
     """
 
-    def __init__(self, columns: Columns, field: str, tenants_max: int) -> None:
-        self._columns = columns
-        self._column = columns.schema.index(field)
-        self._is_bool = columns.schema.fields[field].code == FieldType.BOOL
+    def __init__(self, schema: Schema, field: str, tenants_max: int) -> None:
+        self._column = schema.index(field)
+        self._is_bool = schema.fields[field].code == FieldType.BOOL
         self._tenants_max = tenants_max
         self._keys = Keys(tenants_max)
         while len(self._keys.text) < tenants_max * NAME_BYTES_MAX:
             self._keys.grow_text()
 
-    def number(self, first: int, stop: int, tenant_of: NDArray[np.int16]) -> None:
+    def number(self, columns: Columns, first: int, stop: int, tenant_of: NDArray[np.int16]) -> None:
         """Write the tenant of each row of [first, stop)."""
-        columns, keys = self._columns, self._keys
+        keys = self._keys
         _number(
             columns.value,
             columns.length,

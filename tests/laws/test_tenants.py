@@ -48,10 +48,10 @@ def expected(values: list[str | int | None], tenants_max: int) -> list[str]:
 @settings(max_examples=200)
 def test_each_row_has_its_own_tenant(values: list[str | int | None], tenants_max: int, cut: int) -> None:
     columns, _held = columns_of(values, "id")
-    tenants, tenant_of = Tenants(columns, "segment", tenants_max), np.zeros(len(values), np.int16)
+    tenants, tenant_of = Tenants(columns.schema, "segment", tenants_max), np.zeros(len(values), np.int16)
     cut = min(cut, len(values))
-    tenants.number(0, cut, tenant_of)
-    tenants.number(cut, len(values), tenant_of)
+    tenants.number(columns, 0, cut, tenant_of)
+    tenants.number(columns, cut, len(values), tenant_of)
     names = tenants.names()
     assert [names[number] for number in tenant_of.tolist()] == expected(values, tenants_max)
     assert len(names) <= tenants_max + 2
@@ -59,6 +59,6 @@ def test_each_row_has_its_own_tenant(values: list[str | int | None], tenants_max
 
 def test_a_boolean_is_told_as_one() -> None:
     columns, _ = columns_of([1, 0, None], "bool")
-    tenants, tenant_of = Tenants(columns, "segment", 4), np.zeros(3, np.int16)
-    tenants.number(0, 3, tenant_of)
+    tenants, tenant_of = Tenants(columns.schema, "segment", 4), np.zeros(3, np.int16)
+    tenants.number(columns, 0, 3, tenant_of)
     assert [tenants.names()[number] for number in tenant_of.tolist()] == ["true", "false", "(none)"]
