@@ -1,7 +1,8 @@
 """Scores kept for feature rows that come again, to the last bit: open addressing, the row's bytes compared on a hit.
 
-Entries are replaced as the clock does it (Corbató 1968): a hand goes round and takes the first that was not used since
-it last came by. Deleting moves later entries of the chain back, so that no tombstones gather (Knuth 6.4, algorithm R).
+Entries are replaced as the clock does it (Corbató 1968): a hand goes round and takes the first that was not used
+since it last came by. Deleting moves later entries of the chain back, so that no tombstones gather (Knuth, The Art of
+Computer Programming 6.4, algorithm R).
 """
 
 import secrets
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.kernel import kernel
+from features.memory import prefetch
 
 PROBES_MAX = 64
-"""So far from its place a row is looked for: whatever comes, a look-up has a bound. One that finds no room is not kept."""
+"""So far from its place a row is looked for, which bounds a look-up. One that finds no room so near is not kept."""
 _PROBES_MAX = PROBES_MAX
 _EMPTY = -1
 _UNLINKED, _UNUSED, _USED = -1, 0, 1
@@ -117,19 +119,21 @@ def _look_up(
     meta: Any,
     score: Any,
     missed: Any,
-    missed_codes: Any,
+    codes: Any,
 ) -> int:
-    misses = 0
+    misses, mask = 0, len(table) - 1
     for index in range(len(slots)):
-        slot = slots[index]
-        code = _hash_row(bits, slot, meta[_SEED])
+        codes[index] = _hash_row(bits, slots[index], meta[_SEED])
+        prefetch(table.ctypes.data, codes[index] & mask)
+    for index in range(len(slots)):
+        slot, code = slots[index], codes[index]
         entry = _find(bits, slot, code, table, kept)
         if entry >= 0 and at_ns[entry] >= oldest_ns:
             score[slot] = scores[entry]
             used[entry] = _USED
         else:
             missed[misses] = slot
-            missed_codes[misses] = code
+            codes[misses] = code
             misses += 1
     return misses
 
@@ -152,7 +156,11 @@ def _keep(
     used: Any,
     meta: Any,
 ) -> None:
-    mask = len(table) - 1
+    mask, full = len(table) - 1, meta[_COUNT] == len(codes)
+    for index in range(len(slots)):
+        prefetch(table.ctypes.data, given_codes[index] & mask)
+        if full:  # what the hand is likely to come by
+            prefetch(table.ctypes.data, codes[(meta[_HAND] + index) % len(codes)] & mask)
     for index in range(len(slots)):
         slot, code = slots[index], given_codes[index]
         entry = _find(bits, slot, code, table, kept)

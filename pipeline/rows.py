@@ -26,7 +26,8 @@ class Rows:
 
     Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. `serving` is the number of
-    who answered (`pipeline.servings`), `tenant` of who is billed for it (`pipeline.bill.tenants`). Of an image there are the `probabilities` of each class, the `likeliest` (-1:
+    who answered (`pipeline.servings`), `tenant` of who is billed for it
+    (`pipeline.bill.tenants`). Of an image there are the `probabilities` of each class, the `likeliest` (-1:
     none told), `measures` and `perceptual_hash` of its pixels; `outcomes` are the features of outcome state,
     `reasons` has a number for each that applies. What of these is not known of a row is NaN. With `traced` there is
     the text of each event's `traceparent` (first byte 0: none), and where the headers are that its decision passes

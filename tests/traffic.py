@@ -64,7 +64,7 @@ def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partiti
 
 
 def read(bootstrap: str, topic: str, count: int, until: Callable[[list[Any]], bool] = lambda _: False) -> list[Any]:
-    """The first `count` messages of a topic, all partitions from their beginning; fewer when `until` says so of them."""
+    """The first `count` messages of a topic, all partitions from their beginning; fewer when `until` says so."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,

@@ -14,7 +14,7 @@ from pipeline.bill.budget import Budget, Crossing
 from pipeline.bill.energy import EnergyMeter, Watts
 from pipeline.bill.ledger import Ledger
 from pipeline.bill.nvml import NoCounterError, Nvml
-from pipeline.bill.prices import Prices
+from pipeline.bill.prices import Prices, prices_of
 from pipeline.bill.rapl import MachineCpu, Rapl
 from pipeline.bill.savings import Savings
 from pipeline.bill.tenants import ALL_NAME, FIRST, Tenants
@@ -102,10 +102,10 @@ class Biller:
     def _tell(self, crossing: Crossing) -> None:
         what, name, currency = _WORDS[crossing.budget], f"cost.budget_{crossing.budget}", self._prices.currency
         if crossing.over:
-            text = "this process costs %.6g %s %s, %s allows all of them %.6g: see docs/cost.md"
-            log.warning(text, crossing.spent, currency, what, name, crossing.allowed)
+            text = "this process alone costs %s %s %s, above %s of all: %s"
+            log.warning(text, f"{crossing.spent:.4g}", currency, what, name, f"{crossing.allowed:g}")
         else:
-            log.info("this process costs %.6g %s %s again, inside %s", crossing.spent, currency, what, name)
+            log.info("this process costs %s %s %s, below %s again", f"{crossing.spent:.4g}", currency, what, name)
 
     def levels(self) -> dict[str, float]:
         """What this process costs by the last hour, and what all may, where there are budgets."""
@@ -127,17 +127,11 @@ def biller_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], serving
         config.decide.labels,
         tenants,
         cost.tenants_max,
-        prices_of(config),
+        prices_of(cost),
         Budget(cost.budget_a_day, cost.budget_per_million),
         energy_meter(Watts(cost.watts_a_core, cost.watts_a_gpu), on_gpu=on_gpu),
         Savings(tiers) if config.reuse.exact_rows or config.reuse.near_bits >= 0 else None,
     )
-
-
-def prices_of(config: PipelineConfig) -> Prices:
-    """The prices of a configuration."""
-    cost = config.cost
-    return Prices(cost.cpu_hour, cost.gpu_hour, cost.kwh, cost.currency)
 
 
 def energy_meter(watts: Watts, *, on_gpu: bool) -> EnergyMeter:
@@ -147,11 +141,11 @@ def energy_meter(watts: Watts, *, on_gpu: bool) -> EnergyMeter:
         package, machine = Rapl(), MachineCpu()
         log.info("energy of CPUs is read from the processor's counters (RAPL)")
     except (OSError, ValueError) as error:
-        log.info("energy of CPUs is estimated, %g W a busy core: %s", watts.core, error)
+        log.info("energy of CPUs is estimated, %s W a busy core: %s", watts.core, error)
     if on_gpu:
         try:
             device = Nvml()
             log.info("energy of the GPU is read from its counter (NVML)")
         except NoCounterError as error:
-            log.info("energy of the GPU is estimated, %g W while a session runs: %s", watts.gpu, error)
+            log.info("energy of the GPU is estimated, %s W while a session runs: %s", watts.gpu, error)
     return EnergyMeter(watts, package, machine, device)

@@ -56,9 +56,7 @@ def _model_of(servings: Servings, number: int) -> str:
     return f"{label.model or NO_MODEL}/{label.version or NO_MODEL}/{label.tier}"
 
 
-def _spent(
-    head: str, spent: Spent, tenants: Sequence[str], models: Mapping[int, str], unit: int
-) -> dict[str, int]:
+def _spent(head: str, spent: Spent, tenants: Sequence[str], models: Mapping[int, str], unit: int) -> dict[str, int]:
     found = {f"{head}/{TENANT}/{name}": int(value) // unit for name, value in named(spent, tenants).items()}
     for number, value in spent.servings.items():
         key = f"{head}/{MODEL}/{models[number]}"

@@ -2,8 +2,8 @@
 
 The rules, held by tests/laws/test_ledger.py:
 - A run's CPU time is shared alike by the rows of its batch, those that turned out to be no event too.
-- What else the process used in an interval (its loop, Kafka's threads, telemetry) is shared by the rows that were read
-  and the rows that were decided in it, each of the two counting once.
+- What else the process used in an interval (its loop, Kafka's threads, telemetry) is shared by the rows that were
+  read and the rows that were decided in it, each of the two counting once.
 - Of an interval with neither, it goes to `(idle)`. What was used before `begin` goes to `(start)`.
 - A run that began in an earlier interval is charged in the one that it ends in. What that interval did not use itself
   is taken off the rest of the next ones. So all tenants together have what the process used, and at most the runs
@@ -198,7 +198,7 @@ class Ledger:
 
     @property
     def owed_ns(self) -> float:
-        """How much more was charged than the process had used: runs that began before the last interval; 0 or less."""
+        """What was charged before it was used, by runs that began before the last interval; 0 or less."""
         return self._owed_ns
 
     @property

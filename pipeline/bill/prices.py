@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.config.cost_section import CostSection
+
 S_PER_HOUR = 3600
 J_PER_KWH = 3_600_000
 MILLION = 1_000_000
@@ -41,6 +43,11 @@ class Prices:
         """Its cost."""
         hours = usage.cpu_s * self.cpu_hour + usage.gpu_s * self.gpu_hour
         return hours / S_PER_HOUR + usage.energy_j * self.kwh / J_PER_KWH
+
+
+def prices_of(cost: CostSection) -> Prices:
+    """Those of a configuration."""
+    return Prices(cost.cpu_hour, cost.gpu_hour, cost.kwh, cost.currency)
 
 
 def a_million(amount: float, count: int) -> float | None:

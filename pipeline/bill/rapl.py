@@ -50,7 +50,7 @@ class Rapl:
 
 
 def _counts(folder: Path) -> bool:
-    """Whether a domain is one that nothing else holds: cores and graphics are in the package, psys has all of them."""
+    """Whether a domain is in no other: cores and graphics are in the package, psys has all of them."""
     name = (folder / "name").read_text().strip()
     by_memory_map = folder.name.startswith("intel-rapl-mmio")
     return not by_memory_map and (name.startswith("package") or name == "dram")

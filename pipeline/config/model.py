@@ -96,7 +96,9 @@ class PipelineConfig(Section):
     def _billed(self) -> "PipelineConfig":
         cost, fields = self.cost, self.catalog.decided.schema_.fields
         if cost.tenant and cost.tenant not in fields:
-            raise ValueError(f"cost.tenant: {cost.tenant!r} is no field of the input{near(cost.tenant, list(fields))}")
+            raise ValueError(
+                f"cost.tenant: {cost.tenant!r} is no field of the input{near(cost.tenant, list(fields))}"
+            )
         if cost.tenant and fields[cost.tenant].type not in TENANT_TYPES:
             found = fields[cost.tenant].type
             raise ValueError(f"cost.tenant: {cost.tenant} is a {found}, expected one of {', '.join(TENANT_TYPES)}")

@@ -46,7 +46,9 @@ def test_tenants_pay_for_all_and_know_what_for(embedded: Callable[[dict[str, int
     assert len(tenants) == 7
     assert {"(other)", "(idle)", "(start)"} <= usages(counts, "tenant").keys()
     told = [row["decision"] for row in decisions(bootstrap, "decisions", len(records))]
-    assert below(counts, "decisions", "label") == {name: told.count(name) for name in ("approve", "review", "decline")}
+    assert below(counts, "decisions", "label") == {
+        name: told.count(name) for name in ("approve", "review", "decline")
+    }
     (model,) = usages(counts, "model")
     assert model_of(model) == ("fraud-gbt", "1", "primary")
     assert below(counts, "model_rows") == {model: len(records)}

@@ -1,4 +1,4 @@
-"""A score from the cache is the one that the model gave for the very same bytes, is young enough, and there is a bound."""
+"""A score from the cache is what the model gave for the very same bytes, is young enough, and there is a bound."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -103,4 +103,4 @@ def test_a_chain_that_is_too_long_costs_an_entry_and_no_more() -> None:
     kept.score(rows, 0, 0)
     kept.score(rows, 0, 1)
     assert kept.hits == 0
-    assert PROBES_MAX < len(kept.cache._table)
+    assert len(kept.cache._table) > PROBES_MAX

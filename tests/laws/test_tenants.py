@@ -44,7 +44,11 @@ def expected(values: list[str | int | None], tenants_max: int) -> list[str]:
     return found
 
 
-@given(st.lists(st.none() | texts | st.integers(-(2**63), 2**63 - 1), max_size=60), st.integers(1, 20), st.integers(0, 60))
+@given(
+    st.lists(st.none() | texts | st.integers(-(2**63), 2**63 - 1), max_size=60),
+    st.integers(1, 20),
+    st.integers(0, 60),
+)
 @settings(max_examples=200)
 def test_each_row_has_its_own_tenant(values: list[str | int | None], tenants_max: int, cut: int) -> None:
     columns, _held = columns_of(values, "id")
