@@ -59,8 +59,8 @@ class Biller:
 
     def begin(self, now_ns: int) -> None:
         """What the process used until now was its start."""
-        self.ledger.begin(self._process_cpu_ns())
-        self._energy.read(0.0, 0.0, 1)
+        process_ns = self._process_cpu_ns()
+        self.ledger.begin(process_ns, self._energy.read(process_ns, 0.0, 1))
         self._closed_ns = now_ns
 
     def read(self, columns: Columns, first: int, stop: int) -> None:

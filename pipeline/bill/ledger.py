@@ -127,11 +127,12 @@ class Ledger:
         self._seen_ns = 0
         self._owed_ns = 0.0
 
-    def begin(self, process_cpu_ns: int) -> None:
+    def begin(self, process_cpu_ns: int, joules: Joules) -> None:
         """From here on rows are paid for; what the process used before is the start's."""
-        tenants = np.zeros_like(self._cpu.tenants)
-        tenants[-1] = process_cpu_ns - self._seen_ns
-        self._cpu.add(tenants, {}, float(tenants[-1]))
+        tenants, (used_ns, _) = np.zeros_like(self._cpu.tenants), self.used(process_cpu_ns)
+        tenants[-1] = used_ns
+        self._cpu.add(tenants, {}, used_ns)
+        self._draw(joules, tenants, {}, used_ns, tenants, {})
         self._seen_ns = process_cpu_ns
 
     def ran(
@@ -179,14 +180,26 @@ class Ledger:
         gpu = self._with_reserved(self._run_ns[1])
         self._cpu.add(cpu, self._servings, rest_ns)
         self._gpu.add(gpu, self._gpu_servings, 0.0)
-        self._energy.spread(joules.cpu_uj, cpu, self._servings, rest_ns)
-        self._energy.spread(joules.gpu_uj, gpu, self._gpu_servings, 0.0)
-        for source, uj in ((joules.cpu_source, joules.cpu_uj), (joules.gpu_source, joules.gpu_uj)):
-            if source:
-                self.sources_uj[source] = self.sources_uj.get(source, 0.0) + uj
+        self._draw(joules, cpu, self._servings, rest_ns, gpu, self._gpu_servings)
         self._run_ns[:] = 0.0
         self._touched[:] = 0
         self._servings, self._gpu_servings = {}, {}
+
+    def _draw(
+        self,
+        joules: Joules,
+        cpu: NDArray[np.float64],
+        servings: Mapping[int, float],
+        rest_ns: float,
+        gpu: NDArray[np.float64],
+        gpu_servings: Mapping[int, float],
+    ) -> None:
+        """Share energy as the time of the same interval was."""
+        self._energy.spread(joules.cpu_uj, cpu, servings, rest_ns)
+        self._energy.spread(joules.gpu_uj, gpu, gpu_servings, 0.0)
+        for source, uj in ((joules.cpu_source, joules.cpu_uj), (joules.gpu_source, joules.gpu_uj)):
+            if source:
+                self.sources_uj[source] = self.sources_uj.get(source, 0.0) + uj
 
     def _with_reserved(self, tenants: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.concatenate((tenants, (0.0, 0.0)))

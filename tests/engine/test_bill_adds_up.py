@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -86,16 +87,19 @@ def cpu_s_of(process: int) -> float:
 def test_a_process_is_billed_for_what_the_kernel_counted(
     embedded: Callable[[dict[str, int]], str], more: tuple[str]
 ) -> None:
-    """Bursts that overload it for a moment, so that more than one tier answers; then all that it told until then."""
+    """It finds more than it can score in time, so that more than one tier answers; then all that it told until then.
+
+    Timestamps ahead of the clock let deadlines count from arrival.
+    """
     bootstrap = embedded(TOPICS)
-    given = assignments(bootstrap, *BILL, *more, "pipeline.budget_ms=250", "http.enabled=false")
+    given = assignments(bootstrap, *BILL, *more, "pipeline.budget_ms=15", "http.enabled=false")
     options = [part for assignment in given for part in ("--set", assignment)]
     records = transaction_records(simulated_table(POPULATION, 60, START_MS))
+    ahead_ms = time.time_ns() // 1_000_000 + 3_600_000
+    for _ in range(8):
+        send(bootstrap, "transactions", records, timestamp_ms=ahead_ms)
     with subprocess.Popen([sys.executable, "-m", "pipeline.cli", "run", *options]) as process:
         try:
-            read(bootstrap, "metrics", 1)
-            for _ in range(8):
-                send(bootstrap, "transactions", records)
             told: list[MetricsRecord] = []
             read(bootstrap, "metrics", 1 << 30, lambda got: all_decided(got, told, 8 * len(records)))
             kernel_s = cpu_s_of(process.pid)
@@ -107,6 +111,7 @@ def test_a_process_is_billed_for_what_the_kernel_counted(
     assert sum(lines.values()) / 1e6 == pytest.approx(kernel_s, rel=0.05)
     assert sum(below(totals.counts, "decisions", "tenant").values()) == 8 * len(records)
     assert len(lines) == 9
+    assert len(below(totals.counts, "cpu_us", "model")) > 1
 
 
 def all_decided(messages: list[Any], told: list[MetricsRecord], count: int) -> bool:

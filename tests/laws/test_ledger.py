@@ -60,7 +60,7 @@ def played(ledger: Ledger, past: list[Interval], start_ns: int) -> tuple[int, in
     tenant_of = (np.arange(ROWS) % TENANTS).astype(np.int16)
     outcome, decision = np.full(ROWS, Outcome.SCORED, np.int8), np.zeros(ROWS, np.int8)
     cpu_ns, longest_ns = start_ns, 0
-    ledger.begin(cpu_ns)
+    ledger.begin(cpu_ns, Joules(0.0, 0.0, "rapl", ""))
     for number, interval in enumerate(past):
         coming = past[number + 1].runs if number + 1 < len(past) else []
         cpu_ns += interval.other_ns + sum(run.cpu_ns - run.before_ns for run in interval.runs)
@@ -133,10 +133,10 @@ def test_the_rest_is_shared_by_rows_read_and_rows_decided() -> None:
 
 def test_what_nobody_asked_for_is_idle_and_what_came_before_is_the_start() -> None:
     ledger = Ledger(TENANTS, LABELS)
-    ledger.begin(700)
+    ledger.begin(700, Joules(2.0, 0.0, "estimate", ""))
     ledger.close(1_000, Joules(5.0, 0.0, "estimate", ""))
     assert named(ledger.cpu_ns, NAMES) == {IDLE_NAME: 300, START_NAME: 700}
-    assert named(ledger.energy_uj, NAMES) == {IDLE_NAME: 5.0}
+    assert named(ledger.energy_uj, NAMES) == {IDLE_NAME: 5.0, START_NAME: 2.0}
     assert ledger.cpu_ns.rest == 1_000
 
 
