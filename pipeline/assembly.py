@@ -9,7 +9,8 @@ from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
-from pipeline.engine import Engine, PartitionSource, RowSource
+from pipeline.engine import Engine
+from pipeline.engine_sources import PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
 from pipeline.instance import instance_name
@@ -17,10 +18,12 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
+from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
+from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.row_reuse import row_caches_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
@@ -70,6 +73,7 @@ class Assembly:
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, caches, clock, self.wake)
         self.biller = biller_of(config, self.rows, tiers, self.servings)
         self.decider = decider_of(config, self.rows, self.servings, layout)
+        self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
@@ -91,6 +95,7 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
         self.pulse = Pulse(health, self.readings)
@@ -168,6 +173,7 @@ class Assembly:
             in_flight=self.in_flight,
             meter=self.meter,
             biller=self.biller,
+            answers=self.answers,
             spans=self.tracing.spans,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,

@@ -45,6 +45,7 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("transactions", "aborted", "commit_us", "checkpoints", "checkpoints_failed"), 1),
         **dict.fromkeys(("checkpoint_bytes", "restored_keys", "rebuilt", "runs", "promises_broken"), 1),
         **dict.fromkeys(("traces", "traceparents_invalid", "tracestates_dropped", "spans", "spans_dropped"), 1),
+        **dict.fromkeys(("cascade_rows/sure", "cascade_audited/same", "cascade_moved", "routed/small"), 1),
         **dict.fromkeys(("runs/primary", "promises_broken/primary", "run_us/primary"), 2_000_000),
         **dict.fromkeys(("cpu_us/total", "cpu_us/tenant/acme", "gpu_us/tenant/acme", "energy_mj/tenant/acme"), 1000),
         **dict.fromkeys(("cpu_us/model/gbt/1/primary", "gpu_us/model/gbt/1/primary", "energy_mj/source/rapl"), 1000),
@@ -59,6 +60,8 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("event_time_delay_ms", "clock_skew_ms", "state_bytes", "state_bytes_max"), 1.5),
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
         **dict.fromkeys(("cost_a_day/EUR", "cost_per_million/EUR", "budget_a_day/EUR"), 1.5),
+        **dict.fromkeys(("cascade_drifted", "cascade_disagreement", "cascade_sure/below"), 0.5),
+        **{f"cascade_{name}/{at}": 0.5 for name in ("passed_share", "agreement") for at in ("found", "low", "high")},
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
     },
 )
