@@ -8,6 +8,7 @@ from pipeline.clock import SystemClock
 from pipeline.drain import Drain
 from pipeline.intake import IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane
+from pipeline.router import Router
 from pipeline.wire.dead_letter import DeadRecord
 
 

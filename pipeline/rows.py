@@ -29,9 +29,9 @@ class Rows:
     who answered (`pipeline.servings`), `route` that of the route that the row took, 0 for none, `tenant` that of
     who is billed for it (`pipeline.bill.tenants`). Of an image there are the `probabilities` of each class, the
     `likeliest` (-1: none told), `measures` and `perceptual_hash` of its pixels; `outcomes` are the features of
-    outcome state, `reasons` has a number for each that applies. What of these is not known of a row is NaN. With `traced`
-    there is the text of each event's `traceparent` (first byte 0: none), and where the headers are that its decision
-    passes on.
+    outcome state, `reasons` has a number for each that applies. What of these is not known of a row is NaN. With
+    `traced` there is the text of each event's `traceparent` (first byte 0: none), and where the headers are that its
+    decision passes on.
     """
 
     def __init__(
