@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
+from pipeline.bill.biller import biller_of
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
@@ -23,6 +24,7 @@ from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
+from pipeline.row_reuse import row_caches_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.sources import PartitionSource, RowSource
 from pipeline.state.build import build_stage
@@ -67,7 +69,9 @@ class Assembly:
         self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
-        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
+        caches = row_caches_of(config, self.rows, tiers)
+        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, caches, clock, self.wake)
+        self.biller = biller_of(config, self.rows, tiers, self.servings)
         self.decider = decider_of(config, self.rows, self.servings, layout)
         self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
@@ -121,6 +125,7 @@ class Assembly:
             self.state,
             self.positions,
             self.outlet.delivery_time,
+            self.biller,
             self.tracing.reader,
         )
 
@@ -147,6 +152,7 @@ class Assembly:
             self.state,
             rows_max,
             engine.value_bytes_max,
+            self.biller,
         )
         return ReplayGroup(self.consumer, starts), self.replay
 
@@ -166,6 +172,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            biller=self.biller,
             answers=self.answers,
             spans=self.tracing.spans,
             pulse=self.pulse,
@@ -238,7 +245,8 @@ class Assembly:
         )
 
     def start(self) -> None:
-        """Join the group; a replay reads outside any."""
+        """Join the group; a replay reads outside any. From here on rows pay for what the process uses."""
+        self.biller.begin(self.clock.now_ns())
         if self.replay is None:
             self.consumer.subscribe([self.config.catalog.decided.topic])
         if self.stage is not None:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.answers import Answers
 from pipeline.batch import Batching
+from pipeline.bill.biller import Biller
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.dead_letter_log import DeadLetterLog
@@ -54,6 +55,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        biller: Biller,
         answers: Answers | None = None,
         spans: BatchSpans | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
@@ -73,6 +75,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._biller = biller
         self._answers = answers
         self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
@@ -179,6 +182,7 @@ class Engine:
     def _answered(self, done: Scored) -> NDArray[np.int32]:
         """Take in a batch that was scored; returns the rows that have their answer by it."""
         self._batcher.complete(done.batch)
+        self._biller.ran(done)
         if done.rejected:
             self._bury(self._unscorable(done.rejected))
         slots = self._in_flight.living(done.slots)
@@ -203,6 +207,7 @@ class Engine:
         now = self._clock.instant()
         if len(decided):
             self._meter.decided(decided, now.mono_ns)
+            self._biller.decided(decided)
             self._outlet.publish(decided, now)
         delivered = self._outlet.settle(now)
         if len(delivered):

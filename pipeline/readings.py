@@ -47,6 +47,7 @@ class Readings:
             "kafka_errors/producer": parts.producer.errors,
             "kafka_errors/consumer": parts.consumer.errors,
             **promises(parts.tiers),
+            **parts.biller.counts(parts.clock.instant()),
         }
         if parts.stage is not None:
             state = parts.stage.lanes.counts
@@ -100,6 +101,7 @@ class Readings:
             **{f"state_keys/{name}": keys for name, keys in parts.state.keys().items()},
             **{f"stalled_s/{name}": seconds for name, seconds in self._stalled_s.items()},
             **costs(parts.tiers),
+            **parts.biller.levels(),
         }
         if parts.answers is not None:
             levels.update(parts.answers.levels())

@@ -71,7 +71,7 @@ def layout_of(config: PipelineConfig, features: FeatureSet, tiers: Sequence[Tier
     outcomes = tuple(name for plan in features.outcomes for name in plan.names)
     sources = (features.names, measures_of(config), outcomes)
     reasons = [override.reason for override in config.overrides]
-    reasons += [SAME] if config.reuse.exact_rows else []
+    reasons += [SAME] if config.reuse.exact_rows and measures_of(config) else []
     reasons += [LIKE] if config.reuse.near_bits >= 0 else []
     reasons += [SUPERSEDED] if config.pipeline.coalesce else []
     overrides = tuple(_override(config, number, sources) for number in range(len(config.overrides)))

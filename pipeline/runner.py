@@ -1,15 +1,20 @@
 """A batch through its tier: rows gathered, scored, and what came of them written back."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.session import CUDA
 from pipeline.batch import Batch
 from pipeline.image_rows import NO_CLASS, ImageRows, Told, Unscorable
+from pipeline.models_run import DeviceSession, ModelRun
 from pipeline.reuse import Reuse
+from pipeline.row_cache import RowCache
+from pipeline.row_reuse import CachedRows
 from pipeline.rows import Rows
 from pipeline.servings import own_serving
 from pipeline.tier import ModelTier, RuleTier, Session, Tier
@@ -23,7 +28,8 @@ class Scored:
     """What became of a batch: `slots` have their score, `rejected` never will.
 
     `cost_ns` is what scoring `cost_rows` of them took, those that were not spared by an answer given before, without
-    what was lost on the others; 0 for a rule.
+    what was lost on the others; 0 for a rule. `lookup_ns` is what looking for such answers took. `runs` are what was
+    run for it, for the bill.
     """
 
     batch: Batch
@@ -31,6 +37,8 @@ class Scored:
     rejected: list[Unscorable]
     cost_ns: int
     cost_rows: int
+    lookup_ns: int = 0
+    runs: tuple[ModelRun, ...] = ()
 
 
 class _Way(Protocol):
@@ -77,29 +85,50 @@ class Runner:
         rows_max: int,
         now_ns: Now,
         reuse: Reuse | None = None,
+        caches: Mapping[int, RowCache] | None = None,
+        cpu_ns: Now = time.thread_time_ns,
     ) -> None:
         self._rows = rows
         self._tiers = tiers
         self._now_ns = now_ns
+        self._cpu_ns = cpu_ns
         self._ways: dict[int, _Way] = {}
+        self._devices: dict[int, DeviceSession] = {}
         for number, tier in enumerate(tiers):
             if isinstance(tier, RuleTier):
                 self._ways[number] = _RuleRows(rows, tier)
-            elif tier is not None and tier.view is None:
-                self._ways[number] = _FeatureRows(rows, tier.session, rows_max)
-            elif tier is not None and tier.view is not None:
+                continue
+            if tier is None:
+                continue
+            session = self._timed(number, tier)
+            if tier.view is None and caches is not None and number in caches:
+                self._ways[number] = CachedRows(rows, session, rows_max, caches[number], now_ns)
+            elif tier.view is None:
+                self._ways[number] = _FeatureRows(rows, session, rows_max)
+            else:
                 answers = TierReuse(rows, reuse, number, tier.view.clean) if reuse is not None else None
-                self._ways[number] = ImageRows(rows, tier.session, tier.view, rows_max, answers, now_ns)
+                self._ways[number] = ImageRows(rows, session, tier.view, rows_max, answers, now_ns)
+
+    def _timed(self, number: int, tier: ModelTier) -> Session:
+        """The tier's session, with a clock on it where it runs on a GPU."""
+        if tier.label.provider != CUDA:
+            return tier.session
+        self._devices[number] = DeviceSession(tier.session, self._now_ns)
+        return self._devices[number]
 
     def run(self, batch: Batch) -> Scored:
         """Score the batch's rows."""
-        started_ns = self._now_ns()
+        started_ns, started_cpu_ns = self._now_ns(), self._cpu_ns()
         told = self._ways[batch.tier].score(batch.slots)
         took_ns = self._now_ns() - started_ns if isinstance(self._tiers[batch.tier], ModelTier) else 0
+        device = self._devices.get(batch.tier)
+        gpu_ns = device.take_ns() if device is not None else 0
+        run = ModelRun(own_serving(batch.tier), batch.slots, self._cpu_ns() - started_cpu_ns, gpu_ns)
         self._rows.serving[told.slots] = own_serving(batch.tier)
         self._rows.dispatch_ns[told.slots] = started_ns
         self._rows.score_ns[told.slots] = took_ns
-        return Scored(batch, told.slots, told.rejected, took_ns - told.lost_ns, told.cost_rows)
+        cost_ns = took_ns - told.lost_ns
+        return Scored(batch, told.slots, told.rejected, cost_ns, told.cost_rows, told.lookup_ns, (run,))
 
 
 def learn(tiers: Sequence[Tier], scored: Scored) -> None:

@@ -4,12 +4,13 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pipeline.batch import Batch
 from pipeline.kafka.wake import Wake
 from pipeline.reuse import Reuse
+from pipeline.row_cache import RowCache
 from pipeline.rows import Rows
 from pipeline.runner import Runner, Scored, learn
 from pipeline.tier import RuleTier, Tier
@@ -51,9 +52,10 @@ class InlineScorer:
         rows_max: int,
         now_ns: Callable[[], int],
         reuse: Reuse | None = None,
+        caches: Mapping[int, RowCache] | None = None,
     ) -> None:
         self._tiers = tiers
-        self._runner = Runner(rows, tiers, rows_max, now_ns, reuse)
+        self._runner = Runner(rows, tiers, rows_max, now_ns, reuse, caches)
         self._done: list[Scored] = []
 
     def submit(self, batch: Batch) -> None:
@@ -95,6 +97,7 @@ class ThreadScorer:
         now_ns: Callable[[], int],
         wake: Callable[[], None],
         reuse: Reuse | None = None,
+        caches: Mapping[int, RowCache] | None = None,
     ) -> None:
         self._tiers = tiers
         self._wake = wake
@@ -108,7 +111,7 @@ class ThreadScorer:
         self._threads = [
             threading.Thread(
                 target=self._work,
-                args=(Runner(rows, tiers, rows_max, now_ns, reuse),),
+                args=(Runner(rows, tiers, rows_max, now_ns, reuse, caches),),
                 name=f"headrace-session-{number}",
                 daemon=True,
             )

@@ -1,6 +1,6 @@
 """The batcher and the sessions it feeds, as a configuration asks for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.batch import Batching
 from pipeline.batcher import Batcher
@@ -10,6 +10,7 @@ from pipeline.decide import ByClass, Decider
 from pipeline.kafka.wake import Wake
 from pipeline.ladder_build import ladders_of
 from pipeline.reuse import Reuse, ReuseLimits
+from pipeline.row_cache import RowCache
 from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
@@ -50,20 +51,26 @@ def decider_of(config: PipelineConfig, rows: Rows, servings: Servings, layout: R
 def reuse_of(config: PipelineConfig, layout: RowLayout, clock: SystemClock) -> Reuse | None:
     """The answers that are kept for frames that come again, None where none are."""
     reuse = config.reuse
-    if not reuse.exact_rows and reuse.near_bits < 0:
+    if not layout.classes or (not reuse.exact_rows and reuse.near_bits < 0):
         return None
     limits = ReuseLimits(reuse.exact_rows, reuse.near_rows, reuse.near_bits, reuse.age_ms_max * NS_PER_MS)
     return Reuse(limits, clock.now_ns, layout.reason(SAME), layout.reason(LIKE))
 
 
 def scorer_of(
-    config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], reuse: Reuse | None, clock: SystemClock, wake: Wake
+    config: PipelineConfig,
+    rows: Rows,
+    tiers: Sequence[Tier],
+    reuse: Reuse | None,
+    caches: Mapping[int, RowCache],
+    clock: SystemClock,
+    wake: Wake,
 ) -> Scorer:
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse)
-    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse)
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse, caches)
+    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse, caches)
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:

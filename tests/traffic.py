@@ -6,7 +6,7 @@ Reading and producing go through confluent-kafka's own clients, as any other pro
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -42,7 +42,13 @@ def assignments(bootstrap: str, *more: str, suffix: str = "") -> list[str]:
     return [*general, *topics, *inputs, *more]
 
 
-def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partitions: int | None = None) -> None:
+def send(
+    bootstrap: str,
+    topic: str,
+    records: Sequence[tuple[Any, Any]],
+    partitions: int | None = None,
+    timestamp_ms: int = 0,
+) -> None:
     """Produce (key, value) records and wait; with `partitions`, the key's number decides."""
     # Idempotent, since a retry without it may reorder a partition, and late events have other features.
     settings = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5}
@@ -53,7 +59,12 @@ def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partiti
         while True:
             try:
                 producer.produce(
-                    topic, value, key, on_delivery=lambda error, _: error and failed.append(error), **extra
+                    topic,
+                    value,
+                    key,
+                    timestamp=timestamp_ms,
+                    on_delivery=lambda error, _: error and failed.append(error),
+                    **extra,
                 )
                 break
             except BufferError:
@@ -63,8 +74,8 @@ def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partiti
     assert not failed, failed[0]
 
 
-def read(bootstrap: str, topic: str, count: int) -> list[Any]:
-    """The first `count` messages of a topic, all partitions from their beginning."""
+def read(bootstrap: str, topic: str, count: int, until: Callable[[list[Any]], bool] = lambda _: False) -> list[Any]:
+    """The first `count` messages of a topic, all partitions from their beginning; fewer when `until` says so."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -77,7 +88,7 @@ def read(bootstrap: str, topic: str, count: int) -> list[Any]:
     consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
     messages: list[Any] = []
     until_s = time.monotonic() + READ_S_MAX
-    while len(messages) < count and time.monotonic() < until_s:
+    while len(messages) < count and time.monotonic() < until_s and not (messages and until(messages)):
         messages += [message for message in consumer.consume(1000, 0.2) if message.error() is None]
     consumer.close()
     return messages

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 COMMANDS = {
     "backfill": "pipeline.cli.backfill:backfill",
     "config": "pipeline.cli.config:config",
+    "cost": "pipeline.cli.cost:cost",
     "demo": "pipeline.cli.demo:demo",
     "doctor": "pipeline.cli.doctor:doctor",
     "evaluate": "pipeline.cli.evaluate:evaluate",
@@ -31,6 +32,7 @@ COMMANDS = {
 SUMMARIES = {
     "backfill": "Compute the features of files, offline, by the stream's own kernels.",
     "config": "Check a configuration, or show the values in force.",
+    "cost": "Print what decisions cost: CPU, GPU, energy and money by tenant, model and tier.",
     "demo": "Simulated traffic through a shipped pipeline, live, with nothing to install.",
     "doctor": "Look at models, folders, broker, topics, offsets and clocks; say what to mend.",
     "evaluate": "Compare two configurations on recorded traffic: quality, latency, goodput and cost.",

@@ -8,11 +8,13 @@ from pydantic import Field, model_validator
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
 from pipeline.config.cascade_section import CascadeSection, RouteSection
+from pipeline.config.cost_section import CostSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.ladder_checks import check_ladders
+from pipeline.config.problems import near
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -26,6 +28,8 @@ from pipeline.config.sections import (
     TopicsSection,
 )
 from pipeline.config.trace_section import TraceSection
+
+TENANT_TYPES = ("int", "bool", "string", "id")
 
 
 class PipelineConfig(Section):
@@ -52,6 +56,7 @@ class PipelineConfig(Section):
     http: HttpSection = HttpSection()
     health: HealthSection = HealthSection()
     trace: TraceSection = TraceSection()
+    cost: CostSection = CostSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -87,8 +92,26 @@ class PipelineConfig(Section):
                     f"outcome_state: {name}.key: found {spec.key!r}, expected {decided.key!r}, the key of topic "
                     f"{decided.topic!r}: such state moves with its partition"
                 )
-        if self.reuse != ReuseSection() and decided.format != "image":
-            raise ValueError("reuse: only answers about images are used again, the topic holds none")
+        if self.reuse.near_bits >= 0 and decided.format != "image":
+            raise ValueError("reuse.near_bits: only images look alike, the topic holds none: expected exact_rows")
+        return self
+
+    @model_validator(mode="after")
+    def _billed(self) -> "PipelineConfig":
+        cost, fields = self.cost, self.catalog.decided.schema_.fields
+        if cost.tenant and cost.tenant not in fields:
+            raise ValueError(
+                f"cost.tenant: {cost.tenant!r} is no field of the input{near(cost.tenant, list(fields))}"
+            )
+        if cost.tenant and fields[cost.tenant].type not in TENANT_TYPES:
+            found = fields[cost.tenant].type
+            raise ValueError(f"cost.tenant: {cost.tenant} is a {found}, expected one of {', '.join(TENANT_TYPES)}")
+        for label in cost.detected:
+            if label not in self.decide.labels:
+                raise ValueError(f"cost.detected: {label!r} is none of the labels {', '.join(self.decide.labels)}")
+        priced = cost.cpu_hour or cost.gpu_hour or cost.kwh
+        if (cost.budget_a_day or cost.budget_per_million) and not priced:
+            raise ValueError("cost: a budget needs prices to be held to, expected cpu_hour, gpu_hour or kwh")
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from features.duration import duration_ms, in_words
 from pipeline.config.cascade_section import CascadeSection, RouteSection
+from pipeline.config.cost_section import CostSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.sections import (
@@ -43,6 +44,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[engine]": EngineSection,
     "[http]": HttpSection,
     "[trace]": TraceSection,
+    "[cost]": CostSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

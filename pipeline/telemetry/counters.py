@@ -1,5 +1,6 @@
 """The counters of `/metrics`, read from the totals so far: nothing is counted twice. Names lack `_total`."""
 
+from pipeline.telemetry.bill_families import BILL_COUNTERS
 from pipeline.telemetry.families import US_PER_S, Family, Samples, count, counts_of, each, one
 from pipeline.wire.metrics import MetricsRecord
 
@@ -242,4 +243,5 @@ COUNTERS = (
         "What the clients reported of connections and the cluster.",
         counts_of("kafka_errors"),
     ),
+    *BILL_COUNTERS,
 )

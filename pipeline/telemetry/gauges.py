@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pipeline.telemetry.bill_families import BILL_GAUGES
 from pipeline.telemetry.families import MS_PER_S, US_PER_S, Family, Samples, level, levels_of, one
 from pipeline.wire.metrics import MetricsRecord
 
@@ -175,4 +176,5 @@ GAUGES = (
         "When the loop last told its metrics; a loop that hangs tells nothing.",
         one(lambda record: record.to_ms / MS_PER_S),
     ),
+    *BILL_GAUGES,
 )

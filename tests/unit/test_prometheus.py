@@ -47,6 +47,11 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("traces", "traceparents_invalid", "tracestates_dropped", "spans", "spans_dropped"), 1),
         **dict.fromkeys(("cascade_rows/sure", "cascade_audited/same", "cascade_moved", "routed/small"), 1),
         **dict.fromkeys(("runs/primary", "promises_broken/primary", "run_us/primary"), 2_000_000),
+        **dict.fromkeys(("cpu_us/total", "cpu_us/tenant/acme", "gpu_us/tenant/acme", "energy_mj/tenant/acme"), 1000),
+        **dict.fromkeys(("cpu_us/model/gbt/1/primary", "gpu_us/model/gbt/1/primary", "energy_mj/source/rapl"), 1000),
+        **dict.fromkeys(("model_rows/gbt/1/primary", "decisions/tenant/acme", "decisions/label/decline"), 1000),
+        **dict.fromkeys(("cost_micros/EUR", "reuse_rows/primary", "reuse_spared/primary"), 1000),
+        **dict.fromkeys(("saved_us/primary", "lookup_us/primary"), 1000),
         **dict.fromkeys(("run_expected_us/primary", "kafka_errors/producer", "kafka_errors/consumer"), 2_000_000),
     },
     levels={
@@ -54,6 +59,7 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("rows_pending", "publishing_blocked", "cluster_unreachable", "delivery_ms"), 1.5),
         **dict.fromkeys(("event_time_delay_ms", "clock_skew_ms", "state_bytes", "state_bytes_max"), 1.5),
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
+        **dict.fromkeys(("cost_a_day/EUR", "cost_per_million/EUR", "budget_a_day/EUR"), 1.5),
         **dict.fromkeys(("cascade_drifted", "cascade_disagreement", "cascade_sure/below"), 0.5),
         **{f"cascade_{name}/{at}": 0.5 for name in ("passed_share", "agreement") for at in ("found", "low", "high")},
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
@@ -138,6 +144,8 @@ def test_counters_are_totals_and_gauges_are_the_newest() -> None:
     assert found["headrace_last_record_timestamp_seconds"][()] == 1_700_000_006
     assert "headrace_lag_records" not in found, "a partition that is another process's now is not told any more"
     found = scraped(collector(RECORD))
+    assert found["headrace_model_cpu_seconds_total"] == {("gbt", "primary", "1"): 0.001}
+    assert found["headrace_cost_rate"] == {("EUR", "a_day"): 1.5, ("EUR", "per_million"): 1.5}
     assert found["headrace_lag_records"] == {("3", "transactions"): 7}
     assert found["headrace_batch_cost_promised_seconds"] == {("8", "primary"): 1.5e-6}
 
