@@ -18,6 +18,7 @@ from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
+from pipeline.reasons import Reasons, reasons_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.row_layout import SUPERSEDED, layout_of
@@ -73,6 +74,9 @@ class Assembly:
             config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
         self.outlet = self.guarantee.outlet
+        self.reasons: Reasons | None = None
+        if layout.explained:
+            self.reasons = reasons_of(config, self.rows, self.servings, self.outlet, self.batcher, clock)
         self.state_consumer: LaneConsumer | None = None
         self.stage: StateStage | None = None
         self.replay: ReplayIntake | None = None
@@ -162,6 +166,7 @@ class Assembly:
             in_flight=self.in_flight,
             meter=self.meter,
             spans=self.tracing.spans,
+            decided=self.reasons.explain if self.reasons is not None else lambda slots: None,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )

@@ -58,6 +58,8 @@ class Readings:
             counts["outcomes_missed"] = parts.outcomes.missed
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
+        if parts.reasons is not None:
+            counts.update(parts.reasons.counts())
         if parts.replay is not None:
             counts["absorbed"] = parts.replay.absorbed
         return counts

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from features.rule import Rule
 from models.cost import Calibration
+from models.explain import Explainer
 from models.manifest import ImageInput
 from pipeline.batch import TierCost
 from pipeline.servings import TierLabel
@@ -71,6 +72,8 @@ class ModelTier:
     view: ImageView | None = None
     sha256: str = ""
     """Of the model's file."""
+    explainer: Explainer | None = None
+    """Where reasons are asked for."""
 
 
 @dataclass(frozen=True, slots=True)

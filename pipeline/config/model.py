@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
+from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
@@ -48,6 +49,7 @@ class PipelineConfig(Section):
     http: HttpSection = HttpSection()
     health: HealthSection = HealthSection()
     trace: TraceSection = TraceSection()
+    explain: ExplainSection = ExplainSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -76,7 +78,14 @@ class PipelineConfig(Section):
             if override.decision not in self.decide.labels:
                 where = f"overrides: {override.reason}: {override.decision!r}"
                 raise ValueError(f"{where} is none of the labels {', '.join(self.decide.labels)}")
+        for label in self.explain.decisions:
+            if label not in self.decide.labels:
+                raise ValueError(
+                    f"explain.decisions: {label!r} is none of the labels {', '.join(self.decide.labels)}"
+                )
         decided = self.catalog.decided
+        if self.explain.decisions and decided.format == "image":
+            raise ValueError("explain.decisions: only models of features can be explained, the topic holds images")
         for name, spec in self.outcome_state.items():
             if spec.key != decided.key:
                 raise ValueError(
