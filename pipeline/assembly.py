@@ -8,6 +8,7 @@ from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
+from pipeline.drift import drift_of
 from pipeline.engine import Engine, PartitionSource, RowSource
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
@@ -77,6 +78,7 @@ class Assembly:
         self.reasons: Reasons | None = None
         if layout.explained:
             self.reasons = reasons_of(config, self.rows, self.servings, self.outlet, self.batcher, clock)
+        self.drift = drift_of(config, self.rows, tiers, clock)
         self.state_consumer: LaneConsumer | None = None
         self.stage: StateStage | None = None
         self.replay: ReplayIntake | None = None
@@ -166,7 +168,10 @@ class Assembly:
             in_flight=self.in_flight,
             meter=self.meter,
             spans=self.tracing.spans,
-            decided=self.reasons.explain if self.reasons is not None else lambda slots: None,
+            after_score=[
+                *([self.reasons.explain] if self.reasons is not None else []),
+                *([self.drift.sample] if self.drift is not None else []),
+            ],
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )

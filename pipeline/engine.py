@@ -118,7 +118,7 @@ class Engine:
         in_flight: InFlight,
         meter: Meter,
         spans: BatchSpans | None = None,
-        decided: Callable[[NDArray[np.int32]], None] = lambda slots: None,
+        after_score: Sequence[Callable[[NDArray[np.int32]], None]] = (),
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
@@ -138,7 +138,7 @@ class Engine:
         self._meter = meter
         self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
-        self._decided = decided
+        self._after_score = after_score
         self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
 
@@ -252,7 +252,8 @@ class Engine:
         Rows of a lost partition are settled without a delivery, so freeing does not wait for one.
         """
         if len(decided):
-            self._decided(decided)
+            for look in self._after_score:
+                look(decided)
         now = self._clock.instant()
         if len(decided):
             self._meter.decided(decided, now.mono_ns)

@@ -99,6 +99,8 @@ class Readings:
             **{f"stalled_s/{name}": seconds for name, seconds in self._stalled_s.items()},
             **costs(parts.tiers),
         }
+        if parts.drift is not None:
+            levels.update(parts.drift.levels())
         if parts.replay is None:
             levels["partitions"] = len(parts.consumer.lanes)
             self._ahead_ms.append(parts.intake.counts.take_ahead_ms())

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
+from models.reference import SCORE
+from pipeline.config.drift_section import DriftSection
 from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
@@ -50,6 +52,7 @@ class PipelineConfig(Section):
     health: HealthSection = HealthSection()
     trace: TraceSection = TraceSection()
     explain: ExplainSection = ExplainSection()
+    drift: DriftSection = DriftSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -86,6 +89,8 @@ class PipelineConfig(Section):
         decided = self.catalog.decided
         if self.explain.decisions and decided.format == "image":
             raise ValueError("explain.decisions: only models of features can be explained, the topic holds images")
+        if self.drift.enabled:
+            self._can_drift()
         for name, spec in self.outcome_state.items():
             if spec.key != decided.key:
                 raise ValueError(
@@ -95,6 +100,15 @@ class PipelineConfig(Section):
         if self.reuse != ReuseSection() and decided.format != "image":
             raise ValueError("reuse: only answers about images are used again, the topic holds none")
         return self
+
+    def _can_drift(self) -> None:
+        """What drift needs of the other tables."""
+        if self.catalog.decided.format == "image":
+            raise ValueError("drift.enabled: only features have a reference, the topic holds images")
+        if self.pipeline.mode == "replay":
+            raise ValueError("drift.enabled: its window is of the clock, which says nothing of what is replayed")
+        if SCORE in self.features:
+            raise ValueError(f"drift.enabled: a feature is named {SCORE!r}, as the model's own is: name it otherwise")
 
     @model_validator(mode="after")
     def _consistent(self) -> "PipelineConfig":

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from features.duration import duration_ms, in_words
+from pipeline.config.drift_section import DriftSection
 from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
@@ -42,6 +43,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[http]": HttpSection,
     "[trace]": TraceSection,
     "[explain]": ExplainSection,
+    "[drift]": DriftSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

@@ -54,6 +54,7 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("rows_pending", "publishing_blocked", "cluster_unreachable", "delivery_ms"), 1.5),
         **dict.fromkeys(("event_time_delay_ms", "clock_skew_ms", "state_bytes", "state_bytes_max"), 1.5),
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
+        **dict.fromkeys(("drift_rows", "drift_psi/amount", "drift_ks/amount", "drift_found/amount"), 1.5),
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
     },
 )
