@@ -14,6 +14,7 @@ from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
+from pipeline.config.quality_section import QualitySection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -53,6 +54,7 @@ class PipelineConfig(Section):
     trace: TraceSection = TraceSection()
     explain: ExplainSection = ExplainSection()
     drift: DriftSection = DriftSection()
+    quality: QualitySection = QualitySection()
 
     @property
     def exactly_once(self) -> bool:

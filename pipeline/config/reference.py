@@ -15,6 +15,7 @@ from pipeline.config.drift_section import DriftSection
 from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
+from pipeline.config.quality_section import QualitySection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -44,6 +45,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[trace]": TraceSection,
     "[explain]": ExplainSection,
     "[drift]": DriftSection,
+    "[quality]": QualitySection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 
