@@ -1,5 +1,6 @@
 """Contributions of features are what their definition says they are, to the last few bits."""
 
+from collections.abc import Iterator
 from itertools import combinations
 from math import factorial
 from typing import Any
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from models import explain_tables
 from models.explain import Explainer
 from models.explain_tables import SPLITS_JOINED_MAX
 from models.repository import ModelEntry, Repository
@@ -79,13 +81,22 @@ def by_definition(trees: Trees, row: NDArray[np.float32]) -> list[float]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
-@given(tree_models(), st.lists(st.integers(-4, 4), min_size=FEATURES, max_size=FEATURES), st.booleans())
-def test_contributions_are_shapley_values_and_sum_to_the_answer(trees: Trees, row: list[int], unknown: bool) -> None:
+@settings(max_examples=100, deadline=None)
+@given(
+    tree_models(),
+    st.lists(st.integers(-4, 4), min_size=FEATURES, max_size=FEATURES),
+    st.booleans(),
+    st.sampled_from([0, SPLITS_JOINED_MAX]),
+)
+def test_contributions_are_shapley_values_and_sum_to_the_answer(
+    trees: Trees, row: list[int], unknown: bool, joined_max: int
+) -> None:
     rows = np.array([row], np.float32)
     if unknown:
         rows[0, 0] = np.nan
-    explainer = Explainer(trees)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explain_tables, "SPLITS_JOINED_MAX", joined_max)
+        explainer = Explainer(trees)
     found = explainer.contributions(rows)[0]
     assert found == pytest.approx(by_definition(trees, rows[0]), abs=1e-9)
     everything = tuple(range(FEATURES))
@@ -130,6 +141,16 @@ def trained(settings_: dict[str, Any], trees: int, rows: NDArray[np.float32]) ->
     return lgb.train({**settings_, **fixed}, lgb.Dataset(rows, fraud), trees)
 
 
+def splits_of(dump: dict[str, Any]) -> Iterator[tuple[int, float]]:
+    """Each split's feature, and its threshold before it was rounded."""
+    waiting = [tree["tree_structure"] for tree in dump["tree_info"]]
+    while waiting:
+        node = waiting.pop()
+        if "threshold" in node:
+            yield int(node["split_feature"]), float(node["threshold"])
+            waiting += [node["left_child"], node["right_child"]]
+
+
 @pytest.mark.parametrize(
     ("settings_", "trees"), [(GBT, GBT_TREES), (LITE, LITE_TREES), ({"objective": "binary", "num_leaves": 24}, 10)]
 )
@@ -139,6 +160,8 @@ def test_10_000_rows_are_explained_as_lightgbm_explains_them(settings_: dict[str
     booster = trained(settings_, trees, rows)
     found = trees_of(booster.dump_model())
     explainer, asked = Explainer(found), rows[:10_000]
+    for row, (feature, threshold) in enumerate(splits_of(booster.dump_model())):
+        asked[row % 5_000, feature] = np.float32(threshold)
     theirs = booster.predict(asked, pred_contrib=True)
     ours = explainer.contributions(asked)
     assert np.abs(ours - theirs[:, :-1]).max() < 1e-9

@@ -18,10 +18,10 @@ END_MS = 10**6
 Decision = tuple[int, int, int]  # event, id, score in hundredths
 Label = tuple[int, int, int, bool]  # id, delay of being known, place, hit
 
-DECISIONS = st.lists(st.tuples(st.integers(0, 499), st.integers(0, 40), st.integers(0, 100)), max_size=40)
+DECISIONS = st.lists(st.tuples(st.integers(0, 499), st.integers(0, 12), st.integers(0, 100)), max_size=40)
 LABELS = st.lists(
-    st.tuples(st.integers(0, 50), st.integers(0, 600), st.integers(0, 5), st.booleans()),
-    max_size=40,
+    st.tuples(st.integers(0, 9), st.sampled_from([0, 250, 349, 350, 600]), st.integers(0, 5), st.booleans()),
+    max_size=60,
     unique_by=lambda label: label[:3],
 )
 
