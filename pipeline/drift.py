@@ -16,7 +16,7 @@ from pipeline.config.drift_section import DriftSection
 from pipeline.config.model import PipelineConfig
 from pipeline.drift_window import Crossings, Distance, PaneCounts
 from pipeline.rows import Rows
-from pipeline.servings import own_serving
+from pipeline.servings import EXPIRED, own_serving
 from pipeline.tier import ModelTier, Tier
 
 log = logging.getLogger(__name__)
@@ -65,15 +65,15 @@ def _sample(
         for column in range(columns):
             at = first[column] + 2 * column
             _count(features[slot, column], edges, first[column], first[column + 1], counts, at)
-        if serving[slot] == watched:
+        if watched and serving[slot] == watched:
             _count(score[slot], edges, first[columns], first[columns + 1], counts, first[columns] + 2 * columns)
 
 
 class Drift:
     """Samples decided rows and compares the last window of them with the reference, once a pane.
 
-    Of the features every row counts, whatever became of it; of scores those that the first tier's own model gave.
-    Belongs to the loop's thread.
+    Of the features every row counts, whatever became of it; of scores those that the first tier's own model gave, and
+    none where `scores` is false. Belongs to the loop's thread.
     """
 
     def __init__(
@@ -83,11 +83,14 @@ class Drift:
         reference: Reference,
         model: str,
         now_ns: Callable[[], int],
+        *,
+        scores: bool = True,
     ) -> None:
         self._section = section
         self._rows = rows
         self._model = model
         self._now_ns = now_ns
+        self._watched = own_serving(0) if scores else EXPIRED
         bins = [*reference.features.values(), reference.score]
         self._names = [*reference.features, SCORE]
         self._expected = [each.counts for each in bins]
@@ -115,7 +118,7 @@ class Drift:
             of.features32,
             of.score,
             of.serving,
-            own_serving(0),
+            self._watched,
             self._edges,
             self._first,
             self._counts.running,
@@ -164,9 +167,13 @@ class Drift:
 
 
 def drift_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], clock: SystemClock) -> Drift | None:
-    """Drift as the configuration asks for it."""
+    """Drift as the configuration asks for it; None where it does not.
+
+    With a cascade or routes the first tier sees a chosen part alone, whose scores are no sample of all.
+    """
     first = tiers[0]
     if not isinstance(first, ModelTier) or first.reference is None:
         return None
     model = f"{first.label.model}/{first.label.version}"
-    return Drift(config.drift, rows, first.reference, model, clock.now_ns)
+    everything = not config.cascade.first and not config.routes
+    return Drift(config.drift, rows, first.reference, model, clock.now_ns, scores=everything)

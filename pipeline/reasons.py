@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.kernel import kernel
-from pipeline.batch import NEVER_NS
-from pipeline.batcher import Batcher
+from pipeline.batch import NEVER_NS, Batching
 from pipeline.clock import SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.outlet import Publisher
@@ -163,7 +162,7 @@ def reasons_of(
     rows: Rows,
     servings: Servings,
     outlet: Publisher,
-    batcher: Batcher,
+    batcher: Batching,
     clock: SystemClock,
 ) -> Reasons:
     """Reasons as the configuration asks for them; a replay, which has no deadlines, gives all."""

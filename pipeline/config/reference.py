@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from features.duration import duration_ms, in_words
+from pipeline.config.cascade_section import CascadeSection, RouteSection
 from pipeline.config.drift_section import DriftSection
 from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
@@ -34,6 +35,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[topics]": TopicsSection,
     "[models]": ModelsSection,
     "[[tiers]]": TierSection,
+    "[cascade]": CascadeSection,
+    "[[routes]]": RouteSection,
     "[decide]": DecideSection,
     "[[overrides]]": OverrideSection,
     "[reuse]": ReuseSection,

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.bootstrap import average_precision_of, draws_of
 from models.train.evaluate import average_precision, card_precision, roc_auc
 
 Z = 1.96
-RESAMPLES = 200
+SEED = 1
 BINS = 10
 MS_PER_DAY = 86_400_000
 Scores = NDArray[np.float64]
@@ -55,25 +56,14 @@ def midranks(score: Scores) -> Scores:
     return ranks
 
 
-def ap_of(hit: Hits, score: Scores, seed: int = 0) -> Measure | None:
-    """Average precision with the interval of RESAMPLES bootstraps, each row taken by a Poisson count of mean 1.
-
-    None without a hit. Tied scores count together, as scikit-learn has it.
-    """
+def ap_of(hit: Hits, score: Scores) -> Measure | None:
+    """Average precision, tied scores together, with the interval of the bootstrap; None without a hit."""
     if not hit.any():
         return None
-    order = np.argsort(-score, kind="stable")
-    ranked, last = hit[order], np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(RESAMPLES):
-        weight = rng.poisson(1.0, len(score))
-        all_rows, hits = np.cumsum(weight)[last], np.cumsum(weight * ranked)[last]
-        if hits[-1]:
-            steps = np.diff(np.append(0, hits)) / hits[-1]
-            found.append(float((steps * hits / np.maximum(1, all_rows)).sum()))
+    measure = average_precision_of(hit, score)
+    found = [measure(counts) for counts in draws_of(len(score), SEED)]
     value = average_precision(hit, score)
-    low, high = np.quantile(found, (0.025, 0.975)) if found else (value, value)
+    low, high = np.quantile(found, (0.025, 0.975))
     return Measure(value, min(float(low), value), max(float(high), value))
 
 

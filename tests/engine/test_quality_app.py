@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from models.train.evaluate import average_precision, roc_auc
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.cli.app import run
 from pipeline.cli.stopping import SIGNALS
 from pipeline.quality.exporter import FELL_OUT, QualityCollector

@@ -36,6 +36,14 @@ def decided(start: Start, *more: str) -> tuple[list[dict[str, Any]], dict[str, i
     return decisions(bootstrap, "decisions", len(records)), summary.totals.counts
 
 
+def explainer_of(model: str) -> tuple[Explainer, list[str]]:
+    entry = Repository.shipped().load(model, "1")
+    path = entry.beside(TREES_FILE)
+    assert path is not None
+    names = list(entry.manifest.inputs)
+    return Explainer(read_trees(path, len(names))), names
+
+
 @pytest.mark.parametrize("session", ["inline", "thread"])
 def test_reasons_are_the_models_own_largest_first(embedded: Start, session: str) -> None:
     told, counts = decided(embedded, "explain.top=2", "explain.budget_share=1.0", f"engine.session={session}")
@@ -45,12 +53,8 @@ def test_reasons_are_the_models_own_largest_first(embedded: Start, session: str)
     assert not any("reasons" in row for row in told if row["decision"] == "approve")
     assert counts["reasons"] == len(explained) > 100
     assert counts["reasons"] + counts["reasons_skipped"] == len(asked)
-    entry = Repository.shipped().load("fraud-gbt", "1")
-    path = entry.beside(TREES_FILE)
-    assert path is not None
-    names = list(entry.manifest.inputs)
+    explainer, names = explainer_of("fraud-gbt")
     rows = np.array([[row["features"][name] for name in names] for row in explained], np.float32)
-    explainer = Explainer(read_trees(path, len(names)))
     whole = explainer.contributions(rows)
     assert {row["model"] for row in explained} == {"fraud-gbt"}
     for row, found in zip(explained, whole, strict=True):
@@ -67,6 +71,22 @@ def test_a_replay_explains_all(embedded: Start) -> None:
     assert all(len(row["reasons"]) == 3 for row in asked)
     assert (counts["reasons"], counts["reasons_skipped"]) == (len(asked), 0)
     assert counts["reasons_us"] > 0
+
+
+def test_in_a_cascade_a_row_is_explained_by_the_model_that_answered_it(embedded: Start) -> None:
+    sure = ("cascade.first=lite", "cascade.sure_below=0.002", "cascade.sure_above=0.05", "cascade.audit_share=0.0")
+    told, counts = decided(embedded, "explain.budget_share=1.0", *sure)
+    asked = [row for row in told if row["decision"] != "approve" and "reasons" in row]
+    assert {row["model"] for row in asked} == {"fraud-gbt", "fraud-lite"}
+    assert counts["reasons"] == len(asked)
+    for model in ("fraud-gbt", "fraud-lite"):
+        explainer, names = explainer_of(model)
+        own = [row for row in asked if row["model"] == model]
+        rows = np.array([[row["features"][name] for name in names] for row in own], np.float32)
+        for row, whole in zip(own, explainer.contributions(rows), strict=True):
+            name, value = row["reasons"][0]
+            assert abs(value) == pytest.approx(np.abs(whole).max(), abs=1e-5)
+            assert whole[names.index(name)] == pytest.approx(value, abs=1e-5)
 
 
 def test_what_an_override_found_comes_before_the_models_reasons(embedded: Start, tmp_path: Path) -> None:

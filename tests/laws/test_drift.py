@@ -80,13 +80,13 @@ REFERENCE = reference_of(FEATURES, drawn(50_000, 1), scores(drawn(50_000, 1)))
 class Ground:
     """Rows that are decided in batches, a clock, and windows of ten seconds in five panes."""
 
-    def __init__(self, every_rows: int = 7, rows_min: int = 1000) -> None:
+    def __init__(self, every_rows: int = 7, rows_min: int = 1000, *, scores: bool = True) -> None:
         self.rows = Rows(100_000, len(FEATURES))
         self.now_ns = 0
         section = DriftSection.model_validate(
             {"enabled": True, "every_rows": every_rows, "window": "10s", "panes": 5, "rows_min": rows_min}
         )
-        self.drift = Drift(section, self.rows, REFERENCE, "m/1", lambda: self.now_ns)
+        self.drift = Drift(section, self.rows, REFERENCE, "m/1", lambda: self.now_ns, scores=scores)
 
     def second(self, features: np.ndarray, serving: int = 1, seed: int = 0) -> dict[str, float]:
         """A second in which these are decided; returns what is told at its end."""
@@ -179,10 +179,15 @@ def test_scores_of_other_tiers_are_not_the_models() -> None:
     assert told["drift_rows"] == 20_000
     assert f"drift_psi/{SCORE}" in told
     assert ground.drift.levels() == told
-    none = Ground(every_rows=1)
-    for second in range(10):
-        told = none.second(drawn(2_000, second), serving=2)
-    assert f"drift_psi/{SCORE}" not in told
+    for none, serving in (
+        (Ground(every_rows=1), 2),
+        (Ground(every_rows=1), 0),
+        (Ground(every_rows=1, scores=False), 1),
+    ):
+        for second in range(10):
+            told = none.second(drawn(2_000, second), serving=serving)
+        assert "drift_psi/amount" in told
+        assert f"drift_psi/{SCORE}" not in told
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), max_size=40), st.integers(1, 5))
