@@ -4,9 +4,12 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 
 
 class ModelError(ValueError):
@@ -120,7 +123,9 @@ class Manifest(_Part):
     the likeliest class's probability, and a pipeline has to say which class means which decision."""
     thresholds: tuple[float, ...]
     """Scores at which the decisions above the lowest begin."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
+    files: dict[FileName, Sha256] = {}
+    """What else lies beside the model, by name, with its SHA-256: its trees, the reference of its features."""
     trained: Trained
     quality: dict[str, float]
     image: ImageInput | None = None

@@ -9,6 +9,7 @@ from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
+from pipeline.drift import drift_of
 from pipeline.engine import Engine
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
@@ -20,6 +21,7 @@ from pipeline.kafka.wake import Wake
 from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
+from pipeline.reasons import Reasons, reasons_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.router import router_of
@@ -81,6 +83,10 @@ class Assembly:
             config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
         self.outlet = self.guarantee.outlet
+        self.reasons: Reasons | None = None
+        if layout.explained:
+            self.reasons = reasons_of(config, self.rows, self.servings, self.outlet, self.batcher, clock)
+        self.drift = drift_of(config, self.rows, tiers, clock)
         self.state_consumer: LaneConsumer | None = None
         self.stage: StateStage | None = None
         self.replay: ReplayIntake | None = None
@@ -175,6 +181,10 @@ class Assembly:
             biller=self.biller,
             answers=self.answers,
             spans=self.tracing.spans,
+            after_score=[
+                *([self.reasons.explain] if self.reasons is not None else []),
+                *([self.drift.sample] if self.drift is not None else []),
+            ],
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )

@@ -1,6 +1,6 @@
 """The engine's loop: one turn reads like the way of the data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class Engine:
         biller: Biller,
         answers: Answers | None = None,
         spans: BatchSpans | None = None,
+        after_score: Sequence[Callable[[NDArray[np.int32]], None]] = (),
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
@@ -79,6 +80,7 @@ class Engine:
         self._answers = answers
         self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
+        self._after_score = after_score
         self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
 
@@ -204,6 +206,9 @@ class Engine:
 
         Rows of a lost partition are settled without a delivery, so freeing does not wait for one.
         """
+        if len(decided):
+            for look in self._after_score:
+                look(decided)
         now = self._clock.instant()
         if len(decided):
             self._meter.decided(decided, now.mono_ns)

@@ -63,6 +63,8 @@ class Readings:
             counts.update(parts.intake.router.counts())
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
+        if parts.reasons is not None:
+            counts.update(parts.reasons.counts())
         if parts.replay is not None:
             counts["absorbed"] = parts.replay.absorbed
         return counts
@@ -103,6 +105,8 @@ class Readings:
             **costs(parts.tiers),
             **parts.biller.levels(),
         }
+        if parts.drift is not None:
+            levels.update(parts.drift.levels())
         if parts.answers is not None:
             levels.update(parts.answers.levels())
         if parts.replay is None:

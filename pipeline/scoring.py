@@ -14,7 +14,7 @@ from pipeline.row_cache import RowCache
 from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
-from pipeline.servings import Servings
+from pipeline.servings import Serving, Servings
 from pipeline.tier import ModelTier, Tier
 
 
@@ -35,7 +35,16 @@ def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Bat
 
 def servings_of(tiers: Sequence[Tier]) -> Servings:
     """Who answers in each tier to begin with."""
-    return Servings.of_ladder([(tier.label, tier.thresholds) for tier in tiers])
+    return Servings(
+        Serving(
+            tier.label,
+            number,
+            number > 0,
+            tuple(tier.thresholds),
+            tier.explainer if isinstance(tier, ModelTier) else None,
+        )
+        for number, tier in enumerate(tiers)
+    )
 
 
 def decider_of(config: PipelineConfig, rows: Rows, servings: Servings, layout: RowLayout) -> Decider:

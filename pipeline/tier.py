@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from features.rule import Rule
 from models.cost import Calibration
+from models.explain import Explainer
 from models.manifest import ImageInput
+from models.reference import Reference
 from pipeline.batch import TierCost
 from pipeline.servings import TierLabel
 
@@ -71,6 +73,10 @@ class ModelTier:
     view: ImageView | None = None
     sha256: str = ""
     """Of the model's file."""
+    explainer: Explainer | None = None
+    """Where reasons are asked for."""
+    reference: Reference | None = None
+    """Of the first tier, where drift is looked for."""
 
 
 @dataclass(frozen=True, slots=True)

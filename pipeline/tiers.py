@@ -7,10 +7,13 @@ from statistics import median
 from features.rule import Rule
 from models.buckets import worthwhile_buckets
 from models.cost import CostModel
+from models.explain import Explainer
 from models.frame_cost import FrameCost
 from models.manifest import ModelError
+from models.reference import REFERENCE_FILE, Reference, read_reference
 from models.repository import ModelEntry, Repository
 from models.session import CUDA, ModelSession
+from models.trees import TREES_FILE, read_trees
 from pipeline.config.model import PipelineConfig
 from pipeline.config.sections import TierSection
 from pipeline.reuse_report import check_report
@@ -61,7 +64,39 @@ def _model(
     for bucket, runs in runs_ns.items():
         cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
-    return ModelTier(spec.name, session, cost, label, _thresholds(config, spec), view, entry.manifest.sha256)
+    return ModelTier(
+        spec.name,
+        session,
+        cost,
+        label,
+        _thresholds(config, spec),
+        view,
+        entry.manifest.sha256,
+        explainer_of(entry) if config.explain.decisions else None,
+        reference_of(entry) if config.drift.enabled and spec is config.tiers[0] else None,
+    )
+
+
+def explainer_of(entry: ModelEntry) -> Explainer:
+    """What says why the model scores as it does. Raises ModelError where it has no trees, or too large ones."""
+    path = entry.beside(TREES_FILE)
+    if path is None:
+        raise ModelError(
+            f"{entry.path}: no {TREES_FILE} lies beside it, which [explain] needs of the model of every tier: "
+            f"expected one that `headrace train fraud` wrote, or explain.decisions = []"
+        )
+    return Explainer(read_trees(path, len(entry.manifest.inputs)), str(path))
+
+
+def reference_of(entry: ModelEntry) -> Reference:
+    """How features and scores were spread when the model was made. Raises ModelError where nobody wrote it down."""
+    path = entry.beside(REFERENCE_FILE)
+    if path is None:
+        raise ModelError(
+            f"{entry.path}: no {REFERENCE_FILE} lies beside it, which [drift] needs of the first tier's model: "
+            f"expected one that `headrace train fraud` wrote, or drift.enabled = false"
+        )
+    return read_reference(path, entry.manifest.inputs)
 
 
 def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:

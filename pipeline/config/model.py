@@ -7,14 +7,18 @@ from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
+from models.reference import SCORE
 from pipeline.config.cascade_section import CascadeSection, RouteSection
 from pipeline.config.cost_section import CostSection
+from pipeline.config.drift_section import DriftSection
+from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.ladder_checks import check_ladders
 from pipeline.config.problems import near
+from pipeline.config.quality_section import QualitySection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -57,6 +61,9 @@ class PipelineConfig(Section):
     health: HealthSection = HealthSection()
     trace: TraceSection = TraceSection()
     cost: CostSection = CostSection()
+    explain: ExplainSection = ExplainSection()
+    drift: DriftSection = DriftSection()
+    quality: QualitySection = QualitySection()
 
     @property
     def exactly_once(self) -> bool:
@@ -85,7 +92,16 @@ class PipelineConfig(Section):
             if override.decision not in self.decide.labels:
                 where = f"overrides: {override.reason}: {override.decision!r}"
                 raise ValueError(f"{where} is none of the labels {', '.join(self.decide.labels)}")
+        for label in self.explain.decisions:
+            if label not in self.decide.labels:
+                raise ValueError(
+                    f"explain.decisions: {label!r} is none of the labels {', '.join(self.decide.labels)}"
+                )
         decided = self.catalog.decided
+        if self.explain.decisions and decided.format == "image":
+            raise ValueError("explain.decisions: only models of features can be explained, the topic holds images")
+        if self.drift.enabled:
+            self._can_drift()
         for name, spec in self.outcome_state.items():
             if spec.key != decided.key:
                 raise ValueError(
@@ -113,6 +129,15 @@ class PipelineConfig(Section):
         if (cost.budget_a_day or cost.budget_per_million) and not priced:
             raise ValueError("cost: a budget needs prices to be held to, expected cpu_hour, gpu_hour or kwh")
         return self
+
+    def _can_drift(self) -> None:
+        """What drift needs of the other tables."""
+        if self.catalog.decided.format == "image":
+            raise ValueError("drift.enabled: only features have a reference, the topic holds images")
+        if self.pipeline.mode == "replay":
+            raise ValueError("drift.enabled: its window is of the clock, which says nothing of what is replayed")
+        if SCORE in self.features:
+            raise ValueError(f"drift.enabled: a feature is named {SCORE!r}, as the model's own is: name it otherwise")
 
     @model_validator(mode="after")
     def _consistent(self) -> "PipelineConfig":

@@ -13,8 +13,11 @@ from pydantic_core import PydanticUndefined
 from features.duration import duration_ms, in_words
 from pipeline.config.cascade_section import CascadeSection, RouteSection
 from pipeline.config.cost_section import CostSection
+from pipeline.config.drift_section import DriftSection
+from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
+from pipeline.config.quality_section import QualitySection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -45,6 +48,9 @@ TABLES: dict[str, type[BaseModel]] = {
     "[http]": HttpSection,
     "[trace]": TraceSection,
     "[cost]": CostSection,
+    "[explain]": ExplainSection,
+    "[drift]": DriftSection,
+    "[quality]": QualitySection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

@@ -58,11 +58,13 @@ class TopicsSection(Section):
     """Records that could not become an event, untouched, with the reason in headers."""
     metrics: TopicName = "metrics"
     """One record a process and `engine.metrics_ms`."""
+    quality: TopicName = "quality"
+    """What `headrace quality` tells of each period; it makes the topic."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "TopicsSection":
-        if len({self.decisions, self.dead_letters, self.metrics}) < 3:
-            raise ValueError("decisions, dead_letters and metrics need three different topics")
+        if len({self.decisions, self.dead_letters, self.metrics, self.quality}) < 4:
+            raise ValueError("decisions, dead_letters, metrics and quality need a topic each")
         return self
 
 

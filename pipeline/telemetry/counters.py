@@ -99,6 +99,27 @@ COUNTERS = (
         _reused,
     ),
     Family(
+        "headrace_reasons",
+        "rows",
+        (),
+        "Rows whose decision says why (where [explain] asks for it).",
+        count("reasons"),
+    ),
+    Family(
+        "headrace_reasons_skipped",
+        "rows",
+        (),
+        "Rows whose decision should, and had no time left to.",
+        count("reasons_skipped"),
+    ),
+    Family(
+        "headrace_reasons_seconds",
+        "seconds",
+        (),
+        "What reasons took.",
+        count("reasons_us", US_PER_S),
+    ),
+    Family(
         "headrace_cascade_rows",
         "rows",
         ("answer",),
