@@ -28,10 +28,13 @@ from models.optimise.measure import costs_of
 from models.optimise.study import on_front
 from models.train.evaluate import average_precision, roc_auc
 from models.train.examples import Examples, examples_of
+from pipeline.cli.optimise_plot import write_names
 from pipeline.config.load import load
 
 BATCHES = (64, 256)
 SEED = 1
+TIE = 0.001
+"""Relative: so near the best nobody can tell which is better, and the cheaper one is pinned."""
 NEAR = 0.005
 """Relative: as good as the best for what a cascade may lose."""
 
@@ -84,12 +87,20 @@ def drawn(found: list[dict[str, Any]], pinned: str, near: str) -> None:
 
     figure, axis = plt.subplots(figsize=(8, 5))
     cost = {each["name"]: each["us_a_row"][str(BATCHES[-1])] for each in found}
+    labels = []
     for each in found:
         colour = "#c0504d" if each["name"] == pinned else "#2f6fb0" if each["front"] else "#9aa5b1"
         axis.plot(cost[each["name"]], each["ap"], "o", color=colour)
-        axis.annotate(each["name"], (cost[each["name"]], each["ap"]), (5, -9), textcoords="offset points", fontsize=8)
+        if each["front"]:
+            labels.append((cost[each["name"]], each["ap"], each["name"], colour))
     front = sorted((cost[each["name"]], each["ap"]) for each in found if each["front"])
-    axis.plot([x for x, _ in front], [y for _, y in front], color="#9aa5b1", zorder=0, label="front")
+    axis.plot(
+        [x for x, _ in front],
+        [y for _, y in front],
+        color="#9aa5b1",
+        zorder=0,
+        label="front; grey: dearer and no better",
+    )
     best = max(each["ap"] for each in found)
     axis.axhline(best * (1 - NEAR), color="#9aa5b1", linestyle=":", label=f"{NEAR:.1%} below the best")
     axis.set_xscale("log")
@@ -100,8 +111,17 @@ def drawn(found: list[dict[str, Any]], pinned: str, near: str) -> None:
         f"single models by the Handbook's protocol; pinned: {pinned}, cheapest as good: {near}", fontsize=10
     )
     axis.legend(loc="lower right")
+    axis.margins(x=0.12, y=0.15)
     figure.tight_layout()
+    write_names(axis, labels)
     figure.savefig(RESULTS / "cascade_front.png", dpi=110)
+
+
+def cheapest(found: list[dict[str, Any]], apart: float) -> dict[str, Any]:
+    """The candidate that costs least of those so near the best."""
+    best = max(each["ap"] for each in found)
+    near = [each for each in found if each["ap"] >= best * (1 - apart)]
+    return min(near, key=lambda each: float(each["us_a_row"][str(BATCHES[-1])]))
 
 
 def main() -> None:
@@ -117,10 +137,7 @@ def main() -> None:
     front = on_front([each["us_a_row"][last] for each in found], [each["ap"] for each in found])
     for each, there in zip(found, front, strict=True):
         each["front"] = there
-    best = max(found, key=lambda each: each["ap"])
-    near = min(
-        (each for each in found if each["ap"] >= best["ap"] * (1 - NEAR)), key=lambda each: each["us_a_row"][last]
-    )
+    best, near = cheapest(found, TIE), cheapest(found, NEAR)
     for each in sorted(found, key=lambda each: each["us_a_row"][last]):
         print(f"{'*' if each['front'] else ' '} {each['name']:10} {each['us_a_row']}  AP {each['ap']:.4f}")
     print(f"pinned: {best['name']}; the cheapest within {NEAR:.1%} of it: {near['name']}")

@@ -47,7 +47,7 @@ class Finding:
     quality: float | None = None
     drop: Interval | None = None
     millijoules: float | None = None
-    """A thousand rows in the last batch size, by the estimate that `Study.watts_core` states."""
+    """A thousand rows in the last batch size, by the estimate that `Study.watts_a_core` states."""
     refused: tuple[str, ...] = ()
     front: bool = False
     """Whether no other is both as cheap and as good, and better in one of them."""
@@ -69,14 +69,14 @@ class Study:
     rows: int
     measure: str
     """What quality is: `ap` or `accuracy`."""
-    watts_core: float
+    watts_a_core: float
     limits: Limits
     findings: tuple[Finding, ...]
 
 
-def joules_of(cpu_s: float, watts_core: float) -> float:
+def joules_of(cpu_s: float, watts_a_core: float) -> float:
     """Energy by a stated estimate: what a busy core draws, times how long it was busy."""
-    return cpu_s * watts_core
+    return cpu_s * watts_a_core
 
 
 def variants_of(entry: ModelEntry, folder: Path, sample: Sample, seed: int) -> list[Variant]:
@@ -95,7 +95,7 @@ def study(
     sample: Sample,
     batches: Sequence[int],
     limits: Limits,
-    watts_core: float,
+    watts_a_core: float,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Study:
     """Measure variants beside the original, in one run, and hold each to the limits.
@@ -117,14 +117,14 @@ def study(
         else:
             runnable[variant.name], answers[variant.name] = found
     costs = costs_of(runnable, own, sample.rows, batches, progress)
-    findings = [_finding(Variant(own, "as registered", entry.path), own, answers, costs, entry, sample, watts_core)]
+    findings = [_finding(Variant(own, "as registered", entry.path), own, answers, costs, entry, sample, watts_a_core)]
     for variant in variants:
         if variant.name in broken:
             size = variant.path.stat().st_size if variant.path else 0
             findings.append(Finding(variant.name, variant.how, size, refused=(broken[variant.name],)))
         else:
             progress(f"holding {variant.name} to the limits")
-            findings.append(_finding(variant, own, answers, costs, entry, sample, watts_core, limits))
+            findings.append(_finding(variant, own, answers, costs, entry, sample, watts_a_core, limits))
     measure = "ap" if manifest.image is None else "accuracy"
     told_rows = len(sample.rows)
     return Study(
@@ -134,7 +134,7 @@ def study(
         sample.told,
         told_rows,
         measure,
-        watts_core,
+        watts_a_core,
         limits,
         tuple(_with_front(findings)),
     )
@@ -161,7 +161,7 @@ def _finding(
     costs: dict[str, Cost],
     entry: ModelEntry,
     sample: Sample,
-    watts_core: float,
+    watts_a_core: float,
     limits: Limits | None = None,
 ) -> Finding:
     assert variant.path is not None
@@ -179,7 +179,7 @@ def _finding(
         likeness,
         after(np.ones(len(sample.rows), np.int64)),
         drop,
-        1e3 * joules_of(cost.cpu_us[-1] * 1e-6 * 1000, watts_core),
+        1e3 * joules_of(cost.cpu_us[-1] * 1e-6 * 1000, watts_a_core),
         tuple(refused),
     )
 

@@ -41,6 +41,8 @@ class Plan:
     layers: tuple[Layer, ...] = LAYERS
     start: ModelEntry | None = None
     """The float32 model whose weights and layers it starts from; None starts from noise."""
+    image: ImageInput | None = None
+    """The input it is to take, as the other model of a cascade does; None: the start's, or of their mean."""
     recipe: Recipe = RECIPE
     augmentation: Augmentation = AUGMENTATION
     agreement_min: float = AGREEMENT_MIN
@@ -98,7 +100,9 @@ def train(
 
 
 def _image_of(plan: Plan, pictures: Pictures) -> ImageInput:
-    """The input that the start has, at the side asked for, or one with the pictures' mean and deviation."""
+    """The input asked for, or the start's at the side asked for, or one with the pictures' mean and deviation."""
+    if plan.image is not None:
+        return plan.image
     if plan.start is not None:
         image = plan.start.manifest.image
         if image is None:

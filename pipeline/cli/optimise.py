@@ -50,7 +50,7 @@ def _own(_context: click.Context, option: click.Parameter, texts: tuple[str, ...
 @click.option("--agreement-min", type=click.FloatRange(0, 1), default=0.98, show_default=True)
 @click.option("--cost-ratio-max", type=click.FloatRange(0, 10), default=0.95, show_default=True)
 @click.option(
-    "--watts-core", type=click.FloatRange(0), default=4.0, show_default=True, help="For the energy estimate."
+    "--watts-a-core", type=click.FloatRange(0), default=3.5, show_default=True, help="For the energy estimate."
 )
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
@@ -82,7 +82,7 @@ def optimise(model: str, name: str, assignments: tuple[str, ...], data: Path | N
         tell("making variants")
         variants = _chosen(variants_of(entry, Path(folder), sample, asked["seed"]), asked["only"], asked["own"])
         batches = asked["batches"] or BATCHES[manifest.image is not None]
-        found = study(entry, variants, sample, batches, limits, asked["watts_core"], tell)
+        found = study(entry, variants, sample, batches, limits, asked["watts_a_core"], tell)
         show(found)
         _write(found, asked["json_path"], asked["plot"])
         _register(entry, variants, found, sample, asked["names"], asked["out"])
@@ -120,7 +120,7 @@ def show(found: "Study") -> None:
         click.echo(_line(each))
     click.echo(
         "cost: CPU time of the original's in the same run; mJ: 1,000 rows, at "
-        f"{found.watts_core:g} W a busy core (an estimate); *: on the front of cost against quality"
+        f"{found.watts_a_core:g} W a busy core (an estimate); *: on the front of cost against quality"
     )
     for each in found.findings:
         for reason in each.refused:

@@ -15,7 +15,8 @@ mpl.use("Agg")
 Label = tuple[float, float, str, str]
 """A point's cost and quality, its name and its colour."""
 FORMAT = FormatStrFormatter("%g")
-NAME_POINTS, LINE_POINTS = 90, 12
+POINTS_AN_INCH = 72
+NAME_POINTS, LINE_POINTS = 55, 10
 PASSED, REFUSED, ORIGINAL, LINE = "#2f6fb0", "#c0504d", "#333333", "#9aa5b1"
 
 
@@ -30,6 +31,8 @@ def draw(path: Path, study: "Study") -> None:
     axis = figure.subplots()
     measured = [each for each in study.findings if each.cost and each.drop and each.quality is not None]
     best = measured[0].quality or 0.0
+    sound = [best - each.drop.high for each in measured if each.drop and each.drop.value < best / 2]
+    worst = min(sound, default=0.0)
     labels: list[tuple[float, float, str, str]] = []
     for number, each in enumerate(measured):
         assert each.cost is not None
@@ -37,6 +40,11 @@ def draw(path: Path, study: "Study") -> None:
         quality = best - each.drop.value
         spread = [[max(0.0, each.drop.high - each.drop.value)], [max(0.0, each.drop.value - each.drop.low)]]
         colour = ORIGINAL if number == 0 else PASSED if each.passed else REFUSED
+        if quality < best / 2:
+            # Broken: drawn where it is, it would press all others into one line.
+            axis.plot(each.cost.ratio, worst, "v", color=colour)
+            labels.append((each.cost.ratio, worst, f"{each.name}: {quality:.3f}", colour))
+            continue
         axis.errorbar(each.cost.ratio, quality, yerr=spread, color=colour, alpha=0.35, capsize=2)
         axis.plot(each.cost.ratio, quality, "o" if each.passed else "x", color=colour)
         labels.append((each.cost.ratio, quality, each.name, colour))
@@ -49,10 +57,10 @@ def draw(path: Path, study: "Study") -> None:
     axis.xaxis.set_minor_formatter(FORMAT)
     axis.set(xlabel="CPU time a row, of the original's", ylabel=study.measure)
     axis.set_title(f"{study.model}/{study.version}: {study.rows:,} held-out rows; crosses: refused by the gate")
-    axis.margins(x=0.12)
+    axis.margins(x=0.12, y=0.22)
     axis.legend(loc="best", fontsize=8)
     figure.tight_layout()
-    _write_names(axis, labels)
+    write_names(axis, labels)
     figure.savefig(path, dpi=110)
 
 
@@ -61,11 +69,11 @@ def _those_on_front(study: "Study", labels: Sequence[Label]) -> list[Label]:
     return [label for label in labels if label[2] in names]
 
 
-def _write_names(axis: Any, labels: Sequence[Label]) -> None:
+def write_names(axis: Any, labels: Sequence[Label]) -> None:
     """Each beside its point, or as far above as keeps names that are side by side apart."""
     taken: list[tuple[float, float]] = []
     for ratio, quality, name, colour in sorted(labels):
-        x, y = axis.transData.transform((ratio, quality))
+        x, y = axis.transData.transform((ratio, quality)) * POINTS_AN_INCH / axis.figure.dpi
         above = 4.0
         while any(abs(x - there) < NAME_POINTS and abs(y + above - high) < LINE_POINTS for there, high in taken):
             above += LINE_POINTS

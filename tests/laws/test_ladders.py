@@ -91,7 +91,7 @@ class Ground:
         self.left += dropped.tolist()
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(
     steps=STEPS,
     deadlines=st.booleans(),
@@ -137,7 +137,7 @@ def test_every_row_leaves_once_through_one_stage_or_two(
     assert batcher.next_wake_ns() == NEVER_NS
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(steps=STEPS, sessions=st.integers(1, 2))
 def test_of_equals_the_earliest_deadline_goes_first_in_each_stage(steps, sessions):
     total = sum(len(rows) for rows, *_ in steps)

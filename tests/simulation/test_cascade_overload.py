@@ -77,7 +77,7 @@ def test_what_the_first_model_can_do_alone_it_does_in_a_cascade(rate: float, ove
 
 @pytest.mark.parametrize("overlapped", [False, True])
 def test_beyond_the_first_models_capacity_no_more_expires_than_without_a_second_stage(overlapped: bool) -> None:
-    both, alone = (run(50_000, overlapped=overlapped, cascade=cascade) for cascade in (True, False))
+    both, alone = (run(60_000, overlapped=overlapped, cascade=cascade) for cascade in (True, False))
     assert share(alone, Outcome.EXPIRED) > 0.1
     assert share(both, Outcome.EXPIRED) < share(alone, Outcome.EXPIRED) + 0.03
 
