@@ -42,13 +42,7 @@ def assignments(bootstrap: str, *more: str, suffix: str = "") -> list[str]:
     return [*general, *topics, *inputs, *more]
 
 
-def send(
-    bootstrap: str,
-    topic: str,
-    records: Sequence[tuple[Any, Any]],
-    partitions: int | None = None,
-    timestamp_ms: int = 0,
-) -> None:
+def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partitions: int | None = None) -> None:
     """Produce (key, value) records and wait; with `partitions`, the key's number decides."""
     # Idempotent, since a retry without it may reorder a partition, and late events have other features.
     settings = {"enable.idempotence": True, "partitioner": "murmur2_random", "linger.ms": 5}
@@ -59,12 +53,7 @@ def send(
         while True:
             try:
                 producer.produce(
-                    topic,
-                    value,
-                    key,
-                    timestamp=timestamp_ms,
-                    on_delivery=lambda error, _: error and failed.append(error),
-                    **extra,
+                    topic, value, key, on_delivery=lambda error, _: error and failed.append(error), **extra
                 )
                 break
             except BufferError:

@@ -4,7 +4,6 @@ import functools
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ POPULATION = Population(customers=60, terminals=40, terminals_near=10, seed=3)
 START_MS = 1_577_836_800_000
 TOPICS = {"transactions": 2, "labels": 1, "decisions": 2, "dead-letters": 1, "metrics": 1}
 BILL = ("cost.tenant=terminal_id", "cost.tenants_max=6", "cost.cpu_hour=0.04")
+CASCADE = ("cascade.first=lite", "cascade.sure_below=0.01", "cascade.sure_above=0.99")
 THREADS = ("engine.session=thread", "engine.sessions=2")
 MODES = [pytest.param((), id="inline"), pytest.param(THREADS, id="threads")]
 
@@ -70,10 +70,35 @@ def test_without_a_tenant_all_are_one(embedded: Callable[[dict[str, int]], str])
     bootstrap = embedded(TOPICS)
     records = transaction_records(simulated_table(POPULATION, 10, START_MS))
     send(bootstrap, "transactions", records)
-    counts = run_until(configured(bootstrap), len(records)).totals.counts
+    counts = run_until(configured(bootstrap, "cost.cpu_hour=0"), len(records)).totals.counts
     adds_up(counts)
     assert below(counts, "decisions", "tenant") == {"(all)": len(records)}
     assert not below(counts, "cost_micros")
+
+
+def test_both_models_of_a_cascade_have_a_line(embedded: Callable[[dict[str, int]], str]) -> None:
+    bootstrap = embedded(TOPICS)
+    records = transaction_records(simulated_table(POPULATION, 10, START_MS))
+    send(bootstrap, "transactions", records)
+    counts = run_until(configured(bootstrap, *CASCADE), len(records)).totals.counts
+    adds_up(counts)
+    rows = {model_of(name).tier: count for name, count in below(counts, "model_rows").items()}
+    assert rows["lite"] == len(records) >= rows["primary"] > 0
+
+
+def test_a_cache_changes_no_score_and_tells_what_it_spares(embedded: Callable[[dict[str, int]], str]) -> None:
+    records = transaction_records(simulated_table(POPULATION, 10, START_MS))
+    told = []
+    for more in ((), ("reuse.exact_rows=500",)):
+        bootstrap = embedded(TOPICS)
+        send(bootstrap, "transactions", records)
+        counts = run_until(configured(bootstrap, "pipeline.mode=replay", *more), len(records) + 1).totals.counts
+        told.append({row["id"]: row["score"] for row in decisions(bootstrap, "decisions", len(records))})
+    assert told[0] == told[1]
+    assert counts["reuse_rows/primary"] == len(records)
+    assert counts["reuse_spared/primary"] + sum(below(counts, "model_rows").values()) >= len(records)
+    assert counts["lookup_us/primary"] > 0
+    adds_up(counts)
 
 
 def cpu_s_of(process: int) -> float:
@@ -87,17 +112,13 @@ def cpu_s_of(process: int) -> float:
 def test_a_process_is_billed_for_what_the_kernel_counted(
     embedded: Callable[[dict[str, int]], str], more: tuple[str]
 ) -> None:
-    """It finds more than it can score in time, so that more than one tier answers; then all that it told until then.
-
-    Timestamps ahead of the clock let deadlines count from arrival.
-    """
+    """A process of its own that finds its topic full: several tenants, two models, all that it told until then."""
     bootstrap = embedded(TOPICS)
-    given = assignments(bootstrap, *BILL, *more, "pipeline.budget_ms=15", "http.enabled=false")
+    given = assignments(bootstrap, *BILL, *more, *CASCADE, "http.enabled=false")
     options = [part for assignment in given for part in ("--set", assignment)]
     records = transaction_records(simulated_table(POPULATION, 60, START_MS))
-    ahead_ms = time.time_ns() // 1_000_000 + 3_600_000
     for _ in range(8):
-        send(bootstrap, "transactions", records, timestamp_ms=ahead_ms)
+        send(bootstrap, "transactions", records)
     with subprocess.Popen([sys.executable, "-m", "pipeline.cli", "run", *options]) as process:
         try:
             told: list[MetricsRecord] = []
@@ -111,7 +132,7 @@ def test_a_process_is_billed_for_what_the_kernel_counted(
     assert sum(lines.values()) / 1e6 == pytest.approx(kernel_s, rel=0.05)
     assert sum(below(totals.counts, "decisions", "tenant").values()) == 8 * len(records)
     assert len(lines) == 9
-    assert len(below(totals.counts, "cpu_us", "model")) > 1
+    assert len(below(totals.counts, "cpu_us", "model")) == 2
 
 
 def all_decided(messages: list[Any], told: list[MetricsRecord], count: int) -> bool:

@@ -66,6 +66,8 @@ class Stages:
 
     def batch(self, rows: int, tier: int) -> None: ...
 
+    def ran(self, done: Scored) -> None: ...
+
     def dead_letters(self, rejected: list[object], now: Instant) -> None:
         self.buried += rejected
 
@@ -159,6 +161,7 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
         rows=rows,
         in_flight=in_flight,
         meter=stages,
+        biller=stages,
     )
     for _ in range(3):
         engine.turn()

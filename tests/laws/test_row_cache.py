@@ -95,6 +95,17 @@ def test_what_is_asked_for_again_and_again_stays() -> None:
     assert kept.hits >= 200
 
 
+def test_the_hash_alone_decides_nothing() -> None:
+    """A stranger's row whose place and tag are forged onto a known entry is still not given that one's score."""
+    kept, rows = Kept(10, 1 << 60), np.arange(2 * FEATURES, dtype=np.float32).reshape(2, FEATURES)
+    kept.score(rows[:1], 0, 0)
+    score, missed, codes = np.zeros(2, np.float32), np.empty(2, np.int32), np.empty(2, np.int64)
+    assert kept.cache.look_up(np.array([1], np.int32), rows, 0, score, missed, codes) == 1
+    table = kept.cache._table
+    table[codes[0] & (len(table) - 1)] = ((codes[0] >> 32) & 0x7FFFFFFF) << 32
+    assert kept.cache.look_up(np.array([1], np.int32), rows, 0, score, missed, codes) == 1
+
+
 def test_a_chain_that_is_too_long_costs_an_entry_and_no_more() -> None:
     """Places taken by force: rows that find none are not kept, and their entries are used again."""
     kept = Kept(200, 1 << 60, seed=7)
