@@ -12,6 +12,7 @@ import json
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from bench._fraud_models import CANDIDATES, TEST, VALIDATION, Candidate, Trainer
 from bench._machine import RESULTS, save
 from bench.cascade_front import read
 from models.cascade import merged
-from models.cascade_calibration import Calibrated, calibrate
+from models.cascade_calibration import Calibrated, calibrate, calibrate_for_share
 from models.cascade_report import report_of
 from models.optimise.measure import Floats, Runnable
 from models.repository import ModelEntry
@@ -30,6 +31,8 @@ from models.train.evaluate import Split, evaluate
 
 LOSS_MAX = 0.005
 CONFIDENCE = 0.95
+COST_MAX = 0.35
+"""By the other rule: of the dear one's cost, as expected from the front, what the cascade may cost."""
 SEEDS = range(1, 6)
 FIRST_SHARE_MAX = 0.25
 """Of the dear one's cost: a first model above that could not halve it by much."""
@@ -80,8 +83,9 @@ class Bench:
         examples = self._trainer.examples
         truth = np.concatenate([examples.fraud[tested_rows(examples, split)] for split in VALIDATION])
         dear, tried = self.pooled(second, 1), []
-        for first in CANDIDATES:
-            if self.us(first) > FIRST_SHARE_MAX * self.us(second):
+        for first in sorted(CANDIDATES, key=self.us):
+            cheapest_us = min((each.expected_us for each in tried), default=FIRST_SHARE_MAX * self.us(second))
+            if self.us(first) >= cheapest_us:
                 continue
             # By seeds of its own: trees that the two share would make them agree more than other models do.
             found = calibrate(self.pooled(first, 2), dear, truth, LOSS_MAX, CONFIDENCE)
@@ -91,6 +95,23 @@ class Bench:
                   f"{expected_us:.2f} us expected, {self.us(second):.2f} alone; AP {found.second_quality:.4f} and "
                   f"{found.cascade_quality:.4f}, at most {found.loss.high:.3%} lost", flush=True)  # fmt: skip
         return min(tried, key=lambda each: each.expected_us)
+
+    def choose_for_cost(self, second: Candidate) -> Chosen:
+        """The first model and thresholds of which the least is lost, on the validation weeks, for a stated cost."""
+        examples = self._trainer.examples
+        truth = np.concatenate([examples.fraud[tested_rows(examples, split)] for split in VALIDATION])
+        dear, tried = self.pooled(second, 1), []
+        for first in sorted(CANDIDATES, key=self.us):
+            share = COST_MAX - self.us(first) / self.us(second)
+            if share <= 0:
+                continue
+            found = calibrate_for_share(self.pooled(first, 2), dear, truth, share, CONFIDENCE)
+            expected_us = self.us(first) + found.expected.passed_share * self.us(second)
+            tried.append(Chosen(first, second, found, expected_us))
+            print(f"  {first.name} before {second.name}: {found.expected.passed_share:.2%} passed on, "
+                  f"{expected_us:.2f} us expected, {self.us(second):.2f} alone; {found.loss.value:+.3%} lost, at "
+                  f"most {found.loss.high:.3%}", flush=True)  # fmt: skip
+        return min(tried, key=lambda each: each.calibrated.loss.high)
 
 
 def judged(bench: Bench, trainer: Trainer, chosen: Chosen, seed: int, name: str) -> dict[str, Any]:
@@ -144,6 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data/transactions.parquet"))
     parser.add_argument("--models", type=Path, help="Keep the models and reports of the first seed here.")
+    parser.add_argument("--rule", choices=["loss", "cost"], action="append", help="Default: both.")
     arguments = parser.parse_args()
     if not arguments.data.is_file():
         print(f"no file {arguments.data}: skipped")
@@ -152,13 +174,13 @@ def main() -> None:
     results = []
     with tempfile.TemporaryDirectory() as own:
         bench = Bench(trainer, Path(own))
-        for target in bench.targets:
+        for target, rule in product(bench.targets, arguments.rule or ["loss", "cost"]):
             second = next(each for each in CANDIDATES if each.name == target)
-            print(f"first models for {target}: chosen on the weeks before the test week", flush=True)
-            chosen = bench.choose(second)
+            print(f"first models for {target}, for a {rule}: chosen on the weeks before the test week", flush=True)
+            chosen = (bench.choose if rule == "loss" else bench.choose_for_cost)(second)
             found = []
             for seed in SEEDS:
-                found.append(judged(bench, trainer, chosen, seed, f"cascade-{target}"))
+                found.append(judged(bench, trainer, chosen, seed, f"cascade-{target}-{rule}"))
                 entries = found[-1].pop("entries")
                 print(json.dumps(found[-1]), flush=True)
                 if arguments.models and seed == SEEDS[0]:
@@ -169,9 +191,15 @@ def main() -> None:
                             (place / file.name).write_bytes(file.read_bytes())
                     manifests, calibrated = [entry.manifest for entry in entries], chosen.calibrated
                     report = report_of(manifests[0], manifests[1], calibrated.thresholds, calibrated.expected)
-                    (arguments.models / f"cascade-{target}.json").write_bytes(msgspec.json.encode(report))
-            results.append(summary(chosen, found))
-    save("cascade", {"loss_max": LOSS_MAX, "confidence": CONFIDENCE, "pairs": results})
+                    (arguments.models / f"cascade-{target}-{rule}.json").write_bytes(msgspec.json.encode(report))
+            results.append({"rule": rule, **summary(chosen, found)})
+    file = RESULTS / "cascade.json"
+    before = json.loads(file.read_text())["pairs"] if arguments.rule and file.exists() else []
+    kept = [pair for pair in before if pair["rule"] not in arguments.rule]
+    save(
+        "cascade",
+        {"loss_max": LOSS_MAX, "cost_max": COST_MAX, "confidence": CONFIDENCE, "pairs": [*kept, *results]},
+    )
 
 
 def summary(chosen: Chosen, found: list[dict[str, Any]]) -> dict[str, Any]:

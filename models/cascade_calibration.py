@@ -5,6 +5,7 @@ what is measured; nothing is rescaled, on the stream or here. Two models whose s
 being merged, so that less can be settled by the first: the calibration sees it and passes more on.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -63,7 +64,38 @@ def calibrate(
             break
     else:
         tried, loss = Thresholds(0.0, 1.0), Interval(0.0, 0.0, 0.0)
-    once = np.ones(len(truth), np.int64)
+    return _found(pair, first, second, tried, loss, loss_max, confidence)
+
+
+def calibrate_for_share(
+    first: NDArray[Any],
+    second: NDArray[Any],
+    truth: NDArray[Any],
+    passed_share: float,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Calibrated:
+    """The other way round: at most `passed_share` of the rows is passed on, and as little lost as that allows.
+
+    Of all thresholds that pass so many on those whose loss, as found, is least; its bound is told, and `loss_max` is
+    that. For who knows what the cascade may cost, or has too few labelled rows to prove that little is lost.
+    """
+    pair = (_Classes if first.ndim == 2 else _Ranked)(first, second, truth, seed)
+    tried = min(pair.passing(passed_share), key=pair.quality_lost)
+    loss = pair.loss(tried, confidence)
+    return _found(pair, first, second, tried, loss, loss.high, confidence)
+
+
+def _found(
+    pair: "_Classes | _Ranked",
+    first: NDArray[Any],
+    second: NDArray[Any],
+    tried: Thresholds,
+    loss: Interval,
+    loss_max: float,
+    confidence: float,
+) -> Calibrated:
+    once = np.ones(len(first), np.int64)
     return Calibrated(
         tried,
         expected_of(first, second, tried),
@@ -88,11 +120,29 @@ class _Ranked:
 
     def candidates(self) -> list[Thresholds]:
         """Every pair of shares, at the scores where they end."""
+        return self._at(PASSED)
+
+    def passing(self, share: float) -> list[Thresholds]:
+        """Those that pass at most this share on: equal scores go together, so it may be less."""
+        ordered: NDArray[Any] = np.sort(self.score)
+        tried = [self._narrowed(each, share, ordered) for each in self._at((share,))]
+        return [each for each in tried if each is not None] or self._at((0.0,))
+
+    def _narrowed(self, tried: Thresholds, share: float, ordered: NDArray[Any]) -> Thresholds | None:
+        """Without the equal scores at its lower end, where they are too many."""
+        if float(tried.unsure(self.score).mean()) <= share + 1e-9:
+            return tried
+        place = int(np.searchsorted(ordered, tried.sure_below, side="right"))
+        if place == len(ordered) or ordered[place] > tried.sure_above:
+            return None
+        return self._narrowed(Thresholds(float(ordered[place]), tried.sure_above), share, ordered)
+
+    def _at(self, shares: Sequence[float]) -> list[Thresholds]:
         ordered = np.sort(self.score)
         rows = len(ordered)
         found = set()
-        for passed, above in product(PASSED, ABOVE):
-            if passed + above >= 1:
+        for passed, above in product(shares, ABOVE):
+            if passed + above > 1:
                 continue
             top = max(0, rows - 1 - round(above * rows))
             bottom = max(0, rows - round((passed + above) * rows))
@@ -133,6 +183,15 @@ class _Classes:
         places = {min(len(ordered) - 1, max(0, round(passed * len(ordered)) - 1)) for passed in PASSED if passed}
         none = Thresholds(0.0, 0.0)
         return [none, *(Thresholds(0.0, float(ordered[place])) for place in sorted(places))]
+
+    def passing(self, share: float) -> list[Thresholds]:
+        """The most cautious that passes at most this share on."""
+        ordered = np.sort(self.score)
+        place = int(share * len(ordered) + 1e-9) - 1
+        fits = [
+            value for value in ordered[: place + 1][::-1].tolist() if (self.score <= value).mean() <= share + 1e-9
+        ]
+        return [Thresholds(0.0, fits[0] if fits else 0.0)]
 
     def of(self, tried: Thresholds) -> Measure:
         return share_of(np.where(tried.unsure(self.score), self._second, self._first))

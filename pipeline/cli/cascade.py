@@ -50,6 +50,11 @@ def _loss(_context: click.Context, option: click.Parameter, text: str) -> float:
     help="Of average precision, relative to the second model's; of accuracy, in shares of all rows.",
 )
 @click.option(
+    "--passed-max",
+    type=click.FloatRange(0, 1),
+    help="Instead: pass at most this share of the rows on, and lose as little as that allows.",
+)
+@click.option(
     "--confidence",
     type=click.FloatRange(0.5, 0.999),
     default=0.95,
@@ -79,7 +84,7 @@ def cascade(
     """
     import msgspec
 
-    from models.cascade_calibration import calibrate
+    from models.cascade_calibration import calibrate, calibrate_for_share
     from models.cascade_report import report_of
     from models.optimise.measure import Runnable
 
@@ -96,7 +101,9 @@ def cascade(
     tell(f"scoring {len(sample.rows):,} rows by both")
     cheap, dear = (model.answers(sample.rows) for model in models)
     tell("calibrating")
-    found = calibrate(cheap, dear, sample.truth, loss_max, asked["confidence"], asked["seed"])
+    how = sample.truth, loss_max if asked["passed_max"] is None else asked["passed_max"]
+    chosen = calibrate if asked["passed_max"] is None else calibrate_for_share
+    found = chosen(cheap, dear, *how, asked["confidence"], asked["seed"])
     batch = asked["batch"] or BATCHES[manifest.image is not None][1]
     tell("timing both")
     cost = _cost(models[0], models[1], sample.rows, batch, found)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.cascade import Thresholds
-from models.cascade_calibration import calibrate
+from models.cascade_calibration import calibrate, calibrate_for_share
 from models.train.evaluate import average_precision
 
 
@@ -91,3 +91,23 @@ def test_few_rows_without_a_loss_prove_little(rows: int, settles: bool) -> None:
     found = calibrate(perfect, perfect, truth, 0.003)
     assert (found.expected.passed_share < 0.5) == settles
     assert (found.thresholds == Thresholds(0.0, 1.0)) != settles
+
+
+@settings(max_examples=8)
+@given(st.integers(200, 1500), st.floats(0, 2), st.floats(0, 1), st.integers(0, 1 << 30))
+def test_no_more_is_passed_on_than_may_be(rows: int, noise: float, share: float, seed: int) -> None:
+    first, second, truth = two_scores(rows, noise, seed)
+    found = calibrate_for_share(first, second, truth, share)
+    assert found.expected.passed_share <= share + 1e-9
+    assert found.loss.high == found.loss_max
+    labels = np.random.default_rng(seed).integers(0, 3, rows)
+    told = calibrate_for_share(classes(rows, 0.8, seed, labels), classes(rows, 0.95, seed + 1, labels), labels, share)
+    assert told.expected.passed_share <= share + 1e-9
+    assert told.expected.passed_share >= share - 0.05
+
+
+def test_less_is_lost_where_more_may_be_passed_on() -> None:
+    first, second, truth = two_scores(5000, 0.5, 11)
+    lost = [calibrate_for_share(first, second, truth, share).loss.value for share in (0.0, 0.05, 1.0)]
+    assert lost[0] > lost[1] > lost[2] - 1e-12
+    assert lost[2] <= 1e-9
