@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
+from pipeline.answering import Answerers
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
@@ -20,6 +21,8 @@ from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
+from pipeline.rollout.build import rollouts_of, rolls_out, with_standing_costs
+from pipeline.rollout.rollouts import Rollouts
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.state.build import build_stage
@@ -53,8 +56,10 @@ class Assembly:
         self.config = config
         self.clock = clock
         self.wake = Wake()
+        opened, tiers = tiers, with_standing_costs(config, tiers)
         self.tiers = tiers
         self.servings = servings_of(tiers)
+        self.answerers = Answerers(tiers)
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
@@ -64,7 +69,7 @@ class Assembly:
         self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
-        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
+        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake, self.answerers)
         self.decider = decider_of(config, self.rows, self.servings, layout)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
@@ -87,6 +92,7 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.rollouts = self._rollouts(opened)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
         self.pulse = Pulse(health, self.readings)
@@ -117,6 +123,15 @@ class Assembly:
             self.positions,
             self.outlet.delivery_time,
             self.tracing.reader,
+        )
+
+    def _rollouts(self, opened: Sequence[Tier]) -> Rollouts | None:
+        """Versions beside each other, where the configuration lets them change."""
+        if not rolls_out(self.config):
+            return None
+        parts = (self.rows, self.tiers, self.servings, self.answerers, self.intake.columns)
+        return rollouts_of(
+            self.config, opened, parts, self.clock, instance_name(), self.wake.ring, self.in_flight.offsets
         )
 
     def _outcome_watch(self) -> OutcomeWatch:
@@ -162,6 +177,7 @@ class Assembly:
             in_flight=self.in_flight,
             meter=self.meter,
             spans=self.tracing.spans,
+            rollouts=self.rollouts,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )
@@ -244,6 +260,8 @@ class Assembly:
 
     def close(self) -> None:
         """Leave the group, stop the clients, free every message. Bounded in time."""
+        if self.rollouts is not None:
+            self.rollouts.close()
         idle = self.scorer.close()
         self.consumer.close(CLOSE_MS_MAX)
         if self.stage is not None:

@@ -20,6 +20,7 @@ from pipeline.kafka.consumer import Lane
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
+from pipeline.rollout.rollouts import Rollouts
 from pipeline.rows import Rows
 from pipeline.scorer import Scorer
 from pipeline.telemetry.meter import Meter
@@ -118,6 +119,7 @@ class Engine:
         in_flight: InFlight,
         meter: Meter,
         spans: BatchSpans | None = None,
+        rollouts: Rollouts | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
@@ -136,6 +138,7 @@ class Engine:
         self._in_flight = in_flight
         self._meter = meter
         self._spans = spans
+        self._rollouts = rollouts
         self._letters = DeadLetterLog(clock.now_ns)
         self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
@@ -151,6 +154,8 @@ class Engine:
         self._group.commit(now.mono_ns)
         self._meter.tick(now)
         self._pulse(now.mono_ns)
+        if self._rollouts is not None:
+            self._rollouts.turn(now.mono_ns)
         return work
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -160,10 +165,19 @@ class Engine:
         """
         while not stop():
             work = self.turn()
+            if work < LITTLE and self._spared(work):
+                continue
             if not work:
                 self._wake.wait(self._wait_ms())
             elif work < LITTLE:
                 self._scorer.pause(self._poll_interval_s)
+
+    def _spared(self, work: int) -> bool:
+        """Give a shadow what would be slept away; whether it took it. Then the loop looks again at once."""
+        if self._rollouts is None or self._batcher.pending_rows or self._scorer.busy() or self._outlet.blocked():
+            return False
+        spare_ns = int(self._poll_interval_s * 1e9) if work else self._wait_ms() * NS_PER_MS
+        return self._rollouts.spare(spare_ns) > 0
 
     def drain(self, until_ns: int) -> bool:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""
@@ -227,6 +241,8 @@ class Engine:
                 slots = self._in_flight.living(done.slots)
                 self._outcomes.scored(slots, done.batch.tier)
                 self._decider.scored(slots)
+                if self._rollouts is not None:
+                    self._rollouts.scored(done, slots)
                 self._meter.batch(len(slots), done.batch.tier)
                 if self._spans is not None:
                     self._spans.scored(done, slots)

@@ -47,6 +47,7 @@ class Readings:
             "kafka_errors/producer": parts.producer.errors,
             "kafka_errors/consumer": parts.consumer.errors,
             **promises(parts.tiers),
+            **{f"served/{name}": rows for name, rows in parts.decider.served().items()},
         }
         if parts.stage is not None:
             state = parts.stage.lanes.counts
@@ -58,6 +59,8 @@ class Readings:
             counts["outcomes_missed"] = parts.outcomes.missed
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
+        if parts.rollouts is not None:
+            counts.update(parts.rollouts.counts())
         if parts.replay is not None:
             counts["absorbed"] = parts.replay.absorbed
         return counts
@@ -97,6 +100,8 @@ class Readings:
             **{f"stalled_s/{name}": seconds for name, seconds in self._stalled_s.items()},
             **costs(parts.tiers),
         }
+        if parts.rollouts is not None:
+            levels.update(parts.rollouts.levels())
         if parts.replay is None:
             levels["partitions"] = len(parts.consumer.lanes)
             self._ahead_ms.append(parts.intake.counts.take_ahead_ms())

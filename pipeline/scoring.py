@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.answering import Answerers
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
@@ -53,13 +54,19 @@ def reuse_of(config: PipelineConfig, layout: RowLayout, clock: SystemClock) -> R
 
 
 def scorer_of(
-    config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], reuse: Reuse | None, clock: SystemClock, wake: Wake
+    config: PipelineConfig,
+    rows: Rows,
+    tiers: Sequence[Tier],
+    reuse: Reuse | None,
+    clock: SystemClock,
+    wake: Wake,
+    answerers: Answerers,
 ) -> Scorer:
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse)
-    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse)
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse, answerers)
+    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse, answerers)
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:

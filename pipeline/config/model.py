@@ -11,6 +11,7 @@ from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
+from pipeline.config.rollout_section import RolloutSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -48,6 +49,7 @@ class PipelineConfig(Section):
     http: HttpSection = HttpSection()
     health: HealthSection = HealthSection()
     trace: TraceSection = TraceSection()
+    rollout: RolloutSection = RolloutSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -68,7 +70,8 @@ class PipelineConfig(Section):
     def topic_names(self) -> tuple[str, ...]:
         """Every topic that is read or written, inputs first."""
         read = tuple(spec.topic for spec in self.inputs.values())
-        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics)
+        rollouts = (self.topics.rollouts, self.topics.audit) if self.rollout.enabled else ()
+        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics, *rollouts)
 
     @model_validator(mode="after")
     def _tells_what_it_can(self) -> "PipelineConfig":

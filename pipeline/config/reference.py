@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from features.duration import duration_ms, in_words
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
+from pipeline.config.rollout_section import RolloutSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -40,6 +41,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[engine]": EngineSection,
     "[http]": HttpSection,
     "[trace]": TraceSection,
+    "[rollout]": RolloutSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

@@ -58,6 +58,10 @@ class TopicsSection(Section):
     """Records that could not become an event, untouched, with the reason in headers."""
     metrics: TopicName = "metrics"
     """One record a process and `engine.metrics_ms`."""
+    rollouts: TopicName = "rollouts"
+    """Which version answers in which tier: compacted, followed by every process (where `rollout.enabled`)."""
+    audit: TopicName = "audit"
+    """What served when, and who asked for it: only ever added to (where `rollout.enabled`)."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "TopicsSection":
