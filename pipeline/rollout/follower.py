@@ -11,6 +11,7 @@ from queue import Empty, SimpleQueue
 
 from msgspec.structs import replace
 
+from models.manifest import ModelError
 from pipeline.rollout.control_topic import Entry, TopicReader
 from pipeline.rollout.course import Course, RolloutRefusedError, rolled_back
 from pipeline.rollout.told import Change, Wish, Word
@@ -22,6 +23,7 @@ from pipeline.wire.rollout import ModelRef, RolloutRecord, decode_rollout
 
 log = logging.getLogger(__name__)
 POLL_S = 0.1
+_NO_SHADOW = "a shadow takes copies of features, this tier looks at images: expected a canary"
 CLOSE_S_MAX = 3.0
 Load = Callable[[int, ModelRef], ModelTier]
 
@@ -34,6 +36,7 @@ class TierFollow:
         self.course = Course(configured)
         self.ready: dict[ModelRef, ModelTier] = {configured.stable: model}
         self.in_force = configured
+        self.images = model.view is not None
 
     def known(self, wanted: ModelRef) -> ModelTier | None:
         """The model, if it is ready."""
@@ -156,6 +159,9 @@ class Follower:
     def _put_in_force(self, follow: TierFollow) -> None:
         """Make ready what the course says, and give it to the loop; what cannot be made ready is rolled back."""
         record = follow.course.now
+        if record.shadow and follow.images:
+            self._refuse(follow, record.candidate or record.stable, record, ModelError(_NO_SHADOW))
+            return
         models: dict[ModelRef, ModelTier] = {}
         for wanted in (record.stable, record.candidate):
             if wanted is None:

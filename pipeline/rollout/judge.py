@@ -15,7 +15,7 @@ from pipeline.rollout.evidence import CANDIDATE, STABLE, Evidence
 from pipeline.rollout.quantile import t_quantile
 
 GROUPS_MIN = 8
-"""Groups of keys that have rows on both sides: with fewer keys nothing can be said of what differs between them."""
+"""Groups of keys with rows on both sides, as many as rows are spread over: of fewer, chance cannot be told."""
 LOOK_ROWS = 100
 _GROWTH = 1.5
 
@@ -58,27 +58,28 @@ def failed(evidence: Evidence, rules: Rules) -> str | None:
     return None
 
 
-def judged(evidence: Evidence, rules: Rules, part: float) -> str | None:
-    """Why it must go by what was seen so far, None when it need not; `part` is of the false-alarm rate."""
+def judged(evidence: Evidence, rules: Rules, part: float, *, paired: bool = False) -> str | None:
+    """Why it must go by what was seen so far, None when it need not; `part` is of the false-alarm rate.
+
+    `paired`: both sides' rows are the same ones.
+    """
     cuts, labels = evidence.bins.shape[2] - 1, evidence.labels.shape[2]
-    alpha = rules.false_alarm * part / (cuts + labels + 1)
+    alpha = rules.false_alarm * part / 3.0
     if _surely_slow(evidence, alpha) > 0.5:
         return (
             f"{evidence.slow_runs} of {evidence.runs} runs took more than {rules.cost_ratio_max:g} times "
             f"what the stable version takes"
         )
     compared = (
-        ("score distributions", np.cumsum(evidence.bins, axis=2)[:, :, :-1], rules.score_ks_max),
-        ("shares of a decision", evidence.labels, rules.decision_share_max),
+        ("score distributions", np.cumsum(evidence.bins, axis=2)[:, :, :-1], alpha / cuts, rules.score_ks_max),
+        ("shares of a decision", evidence.labels, alpha / labels, rules.decision_share_max),
     )
     rows = evidence.labels.sum(axis=2)
-    for what, counts, allowed in compared:
-        found = _differences(counts, rows, alpha)
+    for what, counts, tail, allowed in compared:
+        found = _differences(counts, rows, tail, paired=paired)
         if found is not None and found[1] > allowed:
-            return (
-                f"{what} differ by {found[0]:.3f}, surely by {found[1]:.3f}, {allowed:g} is allowed "
-                f"({evidence.candidate_rows} rows beside {evidence.stable_rows})"
-            )
+            seen = f"{evidence.candidate_rows} rows {'of both' if paired else f'beside {evidence.stable_rows}'}"
+            return f"{what} differ by {found[0]:.3f}, surely by {found[1]:.3f}, {allowed:g} is allowed ({seen})"
     return None
 
 
@@ -89,28 +90,41 @@ def _surely_slow(evidence: Evidence, alpha: float) -> float:
     return evidence.slow_runs / evidence.runs - sqrt(-log(alpha) / (2.0 * evidence.runs))
 
 
-def _differences(counts: NDArray[np.int64], rows: NDArray[np.int64], alpha: float) -> tuple[float, float] | None:
+def _differences(
+    counts: NDArray[np.int64], rows: NDArray[np.int64], alpha: float, *, paired: bool
+) -> tuple[float, float] | None:
     """How far the two sides' shares are apart in the column where that is surest: as seen and as is sure.
 
-    `counts` is int64[2, groups, columns], of `rows` int64[2, groups]. None where too few groups have rows. Rows of a
-    key are alike, so what a share varies by is taken from the groups: the ratio estimator of cluster sampling
-    (Cochran, Sampling Techniques, 6.3), and no less than independent rows would vary.
+    `counts` is int64[2, groups, columns], of `rows` int64[2, groups]. Rows of a key are alike, so what a share varies
+    by is taken from the groups: the ratio estimator of cluster sampling (Cochran, Sampling Techniques, 6.3), and no
+    less than independent rows would vary. Of sides with rows of their own nothing can be said (None) while few groups
+    have most of the rows. Pairs need no such care: whatever the keys are, both versions were asked about the same.
     """
-    filled = (rows > 0).sum(axis=1)
-    if int(filled.min()) < GROUPS_MIN:
+    total = rows.sum(axis=1)
+    if not total.all():
         return None
-    total = rows.sum(axis=1)[:, None]
-    share = counts.sum(axis=1) / total
-    apart = counts - share[:, None, :] * rows[:, :, None]
-    between = (apart**2).sum(axis=1) * (filled / (filled - 1))[:, None] / total**2
+    groups = float((total**2 / (rows.astype(np.float64) ** 2).sum(axis=1)).min())
+    if groups < GROUPS_MIN and not paired:
+        return None
+    share = counts.sum(axis=1) / total[:, None]
+    seen = share[CANDIDATE] - share[STABLE]
     # A share seen as 0 or 1 may be a little off: a row more of either kind (Agresti and Coull, 1998).
-    near = (counts.sum(axis=1) + 1.0) / (total + 2.0)
-    variance = np.maximum(between, near * (1.0 - near) / total)
-    error = np.sqrt(variance.sum(axis=0))
-    seen = np.abs(share[CANDIDATE] - share[STABLE])
-    surely = seen - t_quantile(alpha / 2.0, int(filled.min()) - 1) * error
+    near = (counts.sum(axis=1) + 1.0) / (total[:, None] + 2.0)
+    if paired:
+        apart = counts[CANDIDATE] - counts[STABLE] - seen * rows[CANDIDATE, :, None]
+        between = (apart**2).sum(axis=0) / total[0] ** 2
+        # A pair differs in no more rows than are on either side of the cut.
+        differing = np.minimum(near.sum(axis=0), 2.0 - near.sum(axis=0))
+        alone = differing / total[0]
+    else:
+        apart = counts - share[:, None, :] * rows[:, :, None]
+        between = ((apart**2).sum(axis=1) / total[:, None] ** 2).sum(axis=0)
+        alone = (near * (1.0 - near) / total[:, None]).sum(axis=0)
+    freedom = max(3.0, groups - 1.0)
+    variance = np.maximum(between * (1.0 + 1.0 / freedom), alone)
+    surely = np.abs(seen) - t_quantile(alpha / 2.0, freedom) * np.sqrt(variance)
     worst = int(surely.argmax())
-    return float(seen[worst]), float(surely[worst])
+    return float(abs(seen[worst])), float(surely[worst])
 
 
 def psi(evidence: Evidence) -> float:

@@ -4,7 +4,7 @@ from math import exp, pi, sqrt
 from statistics import NormalDist
 
 
-def t_quantile(tail: float, freedom: int) -> float:
+def t_quantile(tail: float, freedom: float) -> float:
     """What a t variable exceeds with probability `tail` (below 0.5), within 1 % for tails down to 1e-9.
 
     Hill, Algorithm 396 (CACM 13, 1970), for `freedom` of at least 3.

@@ -148,7 +148,7 @@ class Rollouts:
             sha256=model.sha256,
             share=record.share,
             config_sha256=self._config_sha256,
-            reason=record.reason,
+            reason="" if event in ("started", "stopped") else record.reason,
             by=by,
             offsets=self._offsets(),
         )
@@ -171,9 +171,11 @@ class Rollouts:
         for tier in self.tiers.values():
             found[f"rollout_share/{tier.now.tier}"] = tier.now.share
             found[f"rollout_shadow/{tier.now.tier}"] = float(tier.now.shadow)
-            if tier.candidate is not None and tier.evidence.candidate_rows:
-                found[f"rollout_ks/{tier.now.tier}"] = ks(tier.evidence)
-                found[f"rollout_psi/{tier.now.tier}"] = psi(tier.evidence)
+            seen = tier.pairs if tier.pairs.candidate_rows else tier.evidence
+            if tier.candidate is not None and seen.candidate_rows:
+                found[f"rollout_rows/{tier.now.tier}"] = tier.seen_rows
+                found[f"rollout_ks/{tier.now.tier}"] = ks(seen)
+                found[f"rollout_psi/{tier.now.tier}"] = psi(seen)
         return found
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Copies of rows for a shadow: a bounded store that the loop fills, and empties when it has nothing better to do."""
+"""Copies of rows that another version is to score, too: a bounded store, emptied when there is time."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from pipeline.tier import ModelTier
 class ShadowRows:
     """Up to `rows_max` copies, last in first out of them first. Belongs to the loop's thread.
 
-    A copy has a row's features, the score and decision that the stable version gave, and its group of keys.
+    A copy has a row's features, the score and decision that it was given, and its group of keys.
     """
 
     def __init__(self, features: int, rows_max: int) -> None:
@@ -53,17 +53,17 @@ class Pairs:
 
     def __init__(
         self,
-        stable: NDArray[np.float32],
-        stable_decision: NDArray[np.int8],
+        given: NDArray[np.float32],
+        decision: NDArray[np.int8],
         group: NDArray[np.int64],
-        candidate: NDArray[np.float32],
+        other: NDArray[np.float32],
     ) -> None:
-        self.stable = stable
-        self.stable_decision = stable_decision
+        self.given = given
+        self.decision = decision
         self.group = group
-        self.candidate = candidate
+        self.other = other
 
-    def candidate_decision(self, thresholds: NDArray[np.float32]) -> NDArray[np.int8]:
-        """What the candidate would have decided by these thresholds; of a score that is no number, the lowest."""
-        reached: NDArray[np.bool_] = self.candidate[:, None] >= thresholds[None, :]
+    def other_decision(self, thresholds: NDArray[np.float32]) -> NDArray[np.int8]:
+        """What the other would have decided by these thresholds; of a score that is no number, the lowest."""
+        reached: NDArray[np.bool_] = self.other[:, None] >= thresholds[None, :]
         return np.asarray(reached.sum(axis=1), np.int8)

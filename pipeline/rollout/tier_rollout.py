@@ -25,6 +25,8 @@ from pipeline.wire.rollout import RolloutRecord
 
 RUN_FLOOR_NS = 200_000
 """Above what the rule allows, a run of a candidate may take so much longer: a few rows on a cold cache do."""
+PROBE_NS = 1_000 * NS_PER_MS
+"""A version that seems too slow for the time there is may be quicker than it is known to be: one row shows."""
 ASK_AGAIN_NS = 30_000 * NS_PER_MS
 
 
@@ -76,6 +78,7 @@ class TierRollout:
         self._stable = Answerer(own_serving(number), stable)
         self._candidate: Answerer | None = None
         self._over: set[str] = set()
+        self._spared_ns = 0
         self.skipped_rows = self.shadow_rows = 0
         self._begin_step(0)
 
@@ -92,15 +95,22 @@ class TierRollout:
     def _begin_step(self, now_ns: int) -> None:
         """What is seen from now on is seen of what is in force now."""
         self.evidence = Evidence(self._parts.labels)
-        self._looks = Looks()
+        self.pairs = Evidence(self._parts.labels)
+        """Of rows that both versions have scored."""
+        self._looks, self._pair_looks = Looks(), Looks()
         self._began_ns = now_ns
         self._asked_ns: int | None = None
         self._seed = seed_of(self.now.rollout)
         self._usual = deepcopy(self._cost.now) if self._candidate is not None else self._cost.now
         """What the stable version takes by itself."""
-        section, columns = self._section, self._parts.rows.features32.shape[1]
-        shadow = self.now.shadow and self._candidate is not None
-        self._copies = ShadowRows(columns, section.shadow_rows_max) if shadow else None
+        wanted = self._candidate is not None and self.stable.view is None
+        columns = self._parts.rows.features32.shape[1]
+        self._copies = ShadowRows(columns, self._section.shadow_rows_max) if wanted else None
+
+    @property
+    def seen_rows(self) -> int:
+        """Rows that the candidate has scored in this step."""
+        return (self.pairs if self.now.shadow else self.evidence).candidate_rows
 
     def take(self, change: Change, now_ns: int) -> bool:
         """From the next batch on this is in force; False for what is over already."""
@@ -153,16 +163,18 @@ class TierRollout:
         if self._candidate is None or not len(slots):
             return None
         rows = self._parts.rows
-        group = self._parts.places.of(slots, self._seed)[1]
-        if self._copies is not None:
-            self._copy(self._copies, slots, group)
-            return None
+        group, serving = self._parts.places.of(slots, self._seed)[1], rows.serving[slots]
         self._learn(done)
-        serving, score, decision = rows.serving[slots], rows.score[slots], rows.decision[slots]
+        if self.now.shadow:
+            self._copy(slots, group, serving == self._stable.number)
+            return None
+        score, decision = rows.score[slots], rows.decision[slots]
         for side, who in ((STABLE, self._stable), (CANDIDATE, self._candidate)):
             mine = serving == who.number
             if mine.any():
                 self.evidence.told(side, score[mine], decision[mine], group[mine])
+            if side == CANDIDATE:
+                self._copy(slots, group, mine)
         return self._judge()
 
     def _learn(self, done: Scored) -> None:
@@ -188,17 +200,19 @@ class TierRollout:
         usual_ns = self._usual.expected_ns(count)
         self.evidence.ran(slow=took_ns > self._rules.cost_ratio_max * usual_ns + RUN_FLOOR_NS)
 
-    def _copy(self, copies: ShadowRows, slots: NDArray[np.int32], group: NDArray[np.int64]) -> None:
-        mine = self._parts.rows.serving[slots] == self._stable.number
-        taken = min(copies.room(), int(mine.sum()))
-        self.skipped_rows += int(mine.sum()) - taken
-        if taken:
+    def _copy(self, slots: NDArray[np.int32], group: NDArray[np.int64], mine: NDArray[np.bool_]) -> None:
+        """Rows that both versions are to score: those that this one has answered, as many as there is room for."""
+        copies, wanted = self._copies, int(np.count_nonzero(mine))
+        taken = 0 if copies is None else min(copies.room(), wanted)
+        self.skipped_rows += wanted - taken
+        if copies is not None and taken:
             copies.copy(self._parts.rows, slots[mine][:taken], group[mine][:taken])
 
     def _judge(self) -> RolloutRecord | None:
         why = failed(self.evidence, self._rules)
-        if why is None and (part := self._looks.due(self.evidence.candidate_rows)):
-            why = judged(self.evidence, self._rules, part)
+        for evidence, looks, paired in ((self.evidence, self._looks, False), (self.pairs, self._pair_looks, True)):
+            if why is None and (part := looks.due(evidence.candidate_rows)):
+                why = judged(evidence, self._rules, part / 2.0, paired=paired)
         return None if why is None else self._go_back(why)
 
     def _go_back(self, why: str) -> RolloutRecord:
@@ -210,26 +224,36 @@ class TierRollout:
         return self.now
 
     def spare(self, limit_ns: int, now_ns: Callable[[], int]) -> tuple[int, RolloutRecord | None]:
-        """The loop has nothing to do for so long: rows that the shadow scored, and what follows, if anything."""
-        copies, candidate = self._copies, self.candidate
-        if copies is None or candidate is None or not copies.waiting:
-            return 0, None
-        limit_ns = min(limit_ns, self._section.shadow_run_us_max * 1000)
-        count = copies.rows_within(candidate, limit_ns)
-        if not count:
+        """The loop has nothing to do for so long: rows that the other version scored, and what follows, if anything.
+
+        That is the candidate in shadow, and else the stable version, of rows that the candidate has answered.
+        """
+        copies, other = self._copies, self.candidate if self.now.shadow else self.stable
+        if copies is None or other is None or not copies.waiting:
             return 0, None
         started_ns = now_ns()
+        count = copies.rows_within(other, min(limit_ns, self._section.shadow_run_us_max * 1000))
+        if not count and started_ns - self._spared_ns > PROBE_NS and other.cost.expected_ns(1) <= limit_ns:
+            count = 1
+        if not count:
+            return 0, None
+        self._spared_ns = started_ns
         try:
-            pairs = copies.score(candidate, count)
+            pairs = copies.score(other, count)
         except Exception:  # ONNX Runtime's own exceptions have no common class; how often is what counts
             self.evidence.failed(count, errors=1)
             return count, self._judge()
-        self._ran(count, now_ns() - started_ns)
+        took_ns = now_ns() - started_ns
+        if self.now.shadow:
+            self._ran(count, took_ns)
+        else:
+            other.cost.observe(count, took_ns)
         self.shadow_rows += count
-        thresholds = np.array(self._parts.tiers[self.number].thresholds, np.float32)
-        self.evidence.told(STABLE, pairs.stable, pairs.stable_decision, pairs.group)
-        decision = pairs.candidate_decision(thresholds)
-        self.evidence.told(CANDIDATE, pairs.candidate, decision, pairs.group)
+        decision = pairs.other_decision(np.array(self._parts.tiers[self.number].thresholds, np.float32))
+        given, told = (STABLE, CANDIDATE) if self.now.shadow else (CANDIDATE, STABLE)
+        self.pairs.told(given, pairs.given, pairs.decision, pairs.group)
+        self.pairs.told(told, pairs.other, decision, pairs.group)
+        self.evidence.failed(0, not_finite=count - int(np.isfinite(pairs.other).sum()) if self.now.shadow else 0)
         return count, self._judge()
 
     def due(self, now: Instant) -> RolloutRecord | None:
@@ -237,14 +261,14 @@ class TierRollout:
         section, now_ns = self._section, now.mono_ns
         if self._candidate is None or not self.now.auto:
             return None
-        if self.evidence.candidate_rows < section.step_rows_min:
+        if self.seen_rows < section.step_rows_min:
             return None
         if now_ns - self._began_ns < section.step_s_min * 1000 * NS_PER_MS:
             return None
         if self._asked_ns is not None and now_ns - self._asked_ns < ASK_AGAIN_NS:
             return None
         self._asked_ns = now_ns
-        seen = f"{self.evidence.candidate_rows} rows, nothing found"
+        seen = f"{self.seen_rows} rows, nothing found"
         share = next_share(section.steps, self.now.share)
         return promoted(self.now, reason=seen) if share is None else shared(self.now, share, seen)
 
