@@ -33,7 +33,12 @@ class TopicReader:
 
     def __init__(self, settings: Mapping[str, str], topic: str, timeout_ms: int) -> None:
         own = {name: value for name, value in settings.items() if not name.startswith("group.")}
-        reading = {"enable.auto.commit": "false", "enable.partition.eof": "true", "auto.offset.reset": "earliest"}
+        reading = {
+            "enable.auto.commit": "false",
+            "enable.partition.eof": "true",
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": "100",
+        }
         self.topic = topic
         self._consumer = Consumer({**own, **_QUIET, **reading, "group.id": f"{settings.get('group.id', '')}-{topic}"})
         try:

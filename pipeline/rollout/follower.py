@@ -113,16 +113,20 @@ class Follower:
     def _work(self) -> None:
         while not self._closing.is_set():
             try:
-                entries = self._reader.poll(POLL_S)
-            except Exception as error:  # the client's own; it goes on by itself, and so do we
-                log.warning("the control topic cannot be read: %s", error)
+                self._turn()
+            except Exception as error:  # the clients' own: what is in force stays, and we go on
+                log.warning("rollouts are not followed for a moment: %s", error)
                 self._closing.wait(1.0)
-                entries = []
-            for follow in {id(each): each for each in map(self._course, entries) if each is not None}.values():
-                self._put_in_force(follow)
-            self._write()
         self._write()
         self._writer.flush(CLOSE_S_MAX / 2)
+
+    def _turn(self) -> None:
+        """Take in what has come, make it ready, write what was told."""
+        for entry in self._reader.poll(POLL_S):
+            follow = self._course(entry)
+            if follow is not None:
+                self._put_in_force(follow)
+        self._write()
 
     def _write(self) -> None:
         while True:

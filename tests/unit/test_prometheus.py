@@ -46,6 +46,9 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("checkpoint_bytes", "restored_keys", "rebuilt", "runs", "promises_broken"), 1),
         **dict.fromkeys(("traces", "traceparents_invalid", "tracestates_dropped", "spans", "spans_dropped"), 1),
         **dict.fromkeys(("runs/primary", "promises_broken/primary", "run_us/primary"), 2_000_000),
+        **dict.fromkeys(("served/primary/fraud-gbt/1", "served/rule", "rollouts/rolled_back", "shadow_rows"), 1),
+        **dict.fromkeys(("rollouts/loaded", "rollouts/refused", "rollouts/bad_records", "shadow_skipped"), 1),
+        "audit_undelivered": 1,
         **dict.fromkeys(("run_expected_us/primary", "kafka_errors/producer", "kafka_errors/consumer"), 2_000_000),
     },
     levels={
@@ -53,6 +56,8 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("rows_pending", "publishing_blocked", "cluster_unreachable", "delivery_ms"), 1.5),
         **dict.fromkeys(("event_time_delay_ms", "clock_skew_ms", "state_bytes", "state_bytes_max"), 1.5),
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
+        **dict.fromkeys(("rollout_share/primary", "rollout_shadow/primary", "rollout_rows/primary"), 1.5),
+        **dict.fromkeys(("rollout_ks/primary", "rollout_psi/primary"), 1.5),
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
     },
 )
@@ -154,7 +159,9 @@ def test_a_counter_never_falls() -> None:
 def test_before_the_first_record_it_says_what_is_known() -> None:
     found = scraped(collector())
     assert found["headrace_ready"] == {(): 1}
-    assert found["headrace_model_info"] == {("fraud-gbt", "CPUExecutionProvider", "093fb64af08c", "primary", "1"): 1}
+    assert found["headrace_model_info"] == {
+        ("fraud-gbt", "CPUExecutionProvider", "stable", "093fb64af08c", "primary", "1"): 1
+    }
     assert found["headrace_phase"][("deciding",)] == 1
     assert "headrace_outcomes_total" not in found
 
