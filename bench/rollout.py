@@ -140,6 +140,7 @@ def main() -> None:
     arguments = parser.parse_args()
     virtual = in_virtual_time(arguments.events)
     if arguments.virtual:
+        save("rollout", {"virtual": virtual})
         return
     with EmbeddedCluster(TOPICS) as cluster, tempfile.TemporaryDirectory() as folder:
         process = Process(cluster.bootstrap, Path(folder))
