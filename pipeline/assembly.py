@@ -9,7 +9,7 @@ from pipeline.coalesce import Coalescer
 from pipeline.committing import Committer
 from pipeline.config.model import PipelineConfig
 from pipeline.delivery import guarantee_of
-from pipeline.engine import Engine, PartitionSource, RowSource
+from pipeline.engine import Engine
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
 from pipeline.instance import instance_name
@@ -17,14 +17,17 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
+from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rollout.build import rollouts_of, rolls_out, with_standing_costs
 from pipeline.rollout.rollouts import Rollouts
+from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
+from pipeline.sources import PartitionSource, RowSource
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
@@ -71,6 +74,7 @@ class Assembly:
         self.reuse = reuse_of(config, layout, clock)
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake, self.answerers)
         self.decider = decider_of(config, self.rows, self.servings, layout)
+        self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
@@ -93,6 +97,7 @@ class Assembly:
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
         self.rollouts = self._rollouts(opened)
+        self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
         self.pulse = Pulse(health, self.readings)
@@ -176,6 +181,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            answers=self.answers,
             spans=self.tracing.spans,
             rollouts=self.rollouts,
             pulse=self.pulse,

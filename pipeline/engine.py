@@ -1,97 +1,34 @@
 """The engine's loop: one turn reads like the way of the data."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
-from pipeline.batcher import Batcher
+from pipeline.answers import Answers
+from pipeline.batch import Batching
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.dead_letter_log import DeadLetterLog
 from pipeline.decide import Decider
-from pipeline.drain import Drain
 from pipeline.image_rows import Unscorable
 from pipeline.in_flight import InFlight
-from pipeline.intake import IntakeCounts, Rejected
-from pipeline.kafka.consumer import Lane
+from pipeline.intake import Rejected
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
 from pipeline.rollout.rollouts import Rollouts
 from pipeline.rows import Rows
+from pipeline.runner import Scored
 from pipeline.scorer import Scorer
+from pipeline.sources import PartitionSource, RowSource, StateSource
 from pipeline.telemetry.meter import Meter
 from pipeline.trace.batches import BatchSpans
-from pipeline.wire.dead_letter import DeadRecord
 
 IDLE_WAIT_MS_MAX = 100
 LITTLE = 256
 """Below so many records, rows and deliveries a turn was not worth hurrying to the next."""
 _NO_ROWS = np.empty(0, np.int32)
-
-
-class PartitionSource(Protocol):
-    """Where partitions come from: a consumer group, or a replay of all of them."""
-
-    @property
-    def drain(self) -> Drain | None:
-        """Partitions being given up."""
-        ...
-
-    def serve(self, now_ns: int) -> int:
-        """Handle what the source says; returns how much that was."""
-        ...
-
-    def lanes(self) -> Sequence[Lane]:
-        """The lanes that may be read now."""
-        ...
-
-    def due_ns(self) -> int:
-        """When `commit` next has something to do."""
-        ...
-
-    def commit(self, now_ns: int) -> None:
-        """Commit what has moved, when it is time."""
-        ...
-
-    def commit_finished(self) -> None:
-        """Commit all that is finished and wait for the answer."""
-        ...
-
-    def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
-        """Answer a revoke."""
-        ...
-
-
-class StateSource(Protocol):
-    """What reads records that only feed state."""
-
-    def poll(self) -> tuple[int, list[DeadRecord]]:
-        """One turn: how many were read, and those that cannot become events."""
-        ...
-
-
-class RowSource(Protocol):
-    """What makes rows of the lanes' records."""
-
-    columns: Columns
-    """The events of the rows: a row's slot is its place in both."""
-
-    @property
-    def counts(self) -> IntakeCounts:
-        """What has been read so far."""
-        ...
-
-    def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
-        """Read, decode, compute features, offer; returns the bad records."""
-        ...
-
-    def forget(self, partition: Any) -> None:
-        """The partition is another process's now."""
-        ...
 
 
 class Engine:
@@ -109,7 +46,7 @@ class Engine:
         group: PartitionSource,
         intake: RowSource,
         state: StateSource | None,
-        batcher: Batcher,
+        batcher: Batching,
         coalescer: Coalescer,
         scorer: Scorer,
         outcomes: OutcomeWatch,
@@ -118,6 +55,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        answers: Answers | None = None,
         spans: BatchSpans | None = None,
         rollouts: Rollouts | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
@@ -137,6 +75,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._answers = answers
         self._spans = spans
         self._rollouts = rollouts
         self._letters = DeadLetterLog(clock.now_ns)
@@ -234,19 +173,10 @@ class Engine:
                     self._spans.dispatched(batch)
                 self._scorer.submit(batch)
             finished = self._scorer.finished()
-            for done in finished:
-                self._batcher.complete(done.batch)
-                if done.rejected:
-                    self._bury(self._unscorable(done.rejected))
-                slots = self._in_flight.living(done.slots)
-                self._outcomes.scored(slots, done.batch.tier)
-                self._decider.scored(slots)
-                if self._rollouts is not None:
-                    self._rollouts.scored(done, slots)
-                self._meter.batch(len(slots), done.batch.tier)
-                if self._spans is not None:
-                    self._spans.scored(done, slots)
-                decided.append(slots)
+            decided += [self._answered(done) for done in finished]
+            if len(plan.kept) and self._answers is not None:
+                tier = self._answers.kept(plan.kept, self._clock.now_ns())
+                decided.append(self._decide(plan.kept, tier))
             for expired in (plan.expired, self._coalescer.superseded()):
                 if len(expired):
                     self._outcomes.expired(expired)
@@ -259,6 +189,27 @@ class Engine:
             if not finished:
                 break
         return np.concatenate(decided) if decided else _NO_ROWS
+
+    def _answered(self, done: Scored) -> NDArray[np.int32]:
+        """Take in a batch that was scored; returns the rows that have their answer by it."""
+        self._batcher.complete(done.batch)
+        if done.rejected:
+            self._bury(self._unscorable(done.rejected))
+        slots = self._in_flight.living(done.slots)
+        self._meter.batch(len(slots), done.batch.tier)
+        if self._answers is not None:
+            slots = self._answers.of(done.batch, slots)
+        self._decide(slots, done.batch.tier)
+        if self._rollouts is not None:
+            self._rollouts.scored(done, slots)
+        if self._spans is not None:
+            self._spans.scored(done, slots)
+        return slots
+
+    def _decide(self, slots: NDArray[np.int32], tier: int) -> NDArray[np.int32]:
+        self._outcomes.scored(slots, tier)
+        self._decider.scored(slots)
+        return slots
 
     def _publish(self, decided: NDArray[np.int32]) -> int:
         """Hand decisions over and take deliveries in; returns how many of both.

@@ -57,6 +57,10 @@ class Readings:
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **parts.stage.counts())
         if parts.state.has_outcomes:
             counts["outcomes_missed"] = parts.outcomes.missed
+        if parts.answers is not None:
+            counts.update(parts.answers.counts())
+        if parts.intake.router is not None:
+            counts.update(parts.intake.router.counts())
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
         if parts.rollouts is not None:
@@ -102,6 +106,8 @@ class Readings:
         }
         if parts.rollouts is not None:
             levels.update(parts.rollouts.levels())
+        if parts.answers is not None:
+            levels.update(parts.answers.levels())
         if parts.replay is None:
             levels["partitions"] = len(parts.consumer.lanes)
             self._ahead_ms.append(parts.intake.counts.take_ahead_ms())

@@ -79,6 +79,7 @@ class TierRollout:
         self._candidate: Answerer | None = None
         self._over: set[str] = set()
         self._spared_ns = 0
+        self._marked: NDArray[np.bool_] = np.zeros(parts.rows.capacity_rows, np.bool_)
         self.skipped_rows = self.shadow_rows = 0
         self._begin_step(0)
 
@@ -162,19 +163,21 @@ class TierRollout:
         """A batch of the tier was scored and these rows of it are decided; what follows, if anything."""
         if self._candidate is None or not len(slots):
             return None
-        rows = self._parts.rows
-        group, serving = self._parts.places.of(slots, self._seed)[1], rows.serving[slots]
+        rows, group = self._parts.rows, self._parts.places.of(slots, self._seed)[1]
         self._learn(done)
+        theirs = np.zeros(len(slots), np.bool_)
+        if done.tried is not None:
+            self._marked[done.tried.slots] = True
+            theirs = self._marked[slots]
+            self._marked[done.tried.slots] = False
         if self.now.shadow:
-            self._copy(slots, group, serving == self._stable.number)
+            self._copy(slots, group, ~theirs)
             return None
         score, decision = rows.score[slots], rows.decision[slots]
-        for side, who in ((STABLE, self._stable), (CANDIDATE, self._candidate)):
-            mine = serving == who.number
+        for side, mine in ((STABLE, ~theirs), (CANDIDATE, theirs)):
             if mine.any():
                 self.evidence.told(side, score[mine], decision[mine], group[mine])
-            if side == CANDIDATE:
-                self._copy(slots, group, mine)
+        self._copy(slots, group, theirs)
         return self._judge()
 
     def _learn(self, done: Scored) -> None:

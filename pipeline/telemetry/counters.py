@@ -1,6 +1,7 @@
 """The counters of `/metrics`, read from the totals so far: nothing is counted twice. Names lack `_total`."""
 
 from pipeline.telemetry.families import US_PER_S, Family, Samples, count, counts_of, each, one
+from pipeline.telemetry.rollout_counters import ROLLOUT_COUNTERS
 from pipeline.wire.metrics import MetricsRecord
 
 
@@ -14,13 +15,6 @@ def _reused(record: MetricsRecord) -> Samples:
     for match in ("same", "like"):
         if f"reused_{match}" in record.counts:
             yield (match,), record.counts[f"reused_{match}"]
-
-
-def _served(record: MetricsRecord) -> Samples:
-    for name, rows in record.counts.items():
-        if name.startswith("served/"):
-            tier, model, version = (*name.split("/")[1:], "", "")[:3]
-            yield (tier, model, version), rows
 
 
 COUNTERS = (
@@ -90,62 +84,7 @@ COUNTERS = (
         "in time: goodput.",
         _answered,
     ),
-    Family(
-        "headrace_served_rows",
-        "rows",
-        ("tier", "model", "version"),
-        "Rows by the version of a model that answered them; a rule has neither.",
-        _served,
-    ),
-    Family(
-        "headrace_rollbacks",
-        "rollbacks",
-        (),
-        "Candidates that were rolled back, by this process's rules or by another's word.",
-        count("rollouts/rolled_back"),
-    ),
-    Family(
-        "headrace_models_loaded",
-        "models",
-        (),
-        "Versions that were loaded and warmed while the process ran.",
-        count("rollouts/loaded"),
-    ),
-    Family(
-        "headrace_models_refused",
-        "models",
-        (),
-        "Versions that could not be loaded, or did not fit; what was stable went on.",
-        count("rollouts/refused"),
-    ),
-    Family(
-        "headrace_rollout_bad_records",
-        "records",
-        (),
-        "Records of the control topic that were passed over.",
-        count("rollouts/bad_records"),
-    ),
-    Family(
-        "headrace_audit_undelivered",
-        "records",
-        (),
-        "Audit records that their topic did not take.",
-        count("audit_undelivered"),
-    ),
-    Family(
-        "headrace_shadow_rows",
-        "rows",
-        (),
-        "Copies of rows that the other version has scored, when there was time.",
-        count("shadow_rows"),
-    ),
-    Family(
-        "headrace_shadow_skipped",
-        "rows",
-        (),
-        "Rows of which no copy was taken: there was no time, so no room.",
-        count("shadow_skipped"),
-    ),
+    *ROLLOUT_COUNTERS,
     Family(
         "headrace_scores_not_finite",
         "rows",
@@ -159,6 +98,34 @@ COUNTERS = (
         ("match",),
         "Rows that had the answer of an earlier frame: of the same bytes, or of a picture like it.",
         _reused,
+    ),
+    Family(
+        "headrace_cascade_rows",
+        "rows",
+        ("answer",),
+        "Rows of a cascade's first model: sure, passed on to a better one, or kept as there was no time for that.",
+        counts_of("cascade_rows"),
+    ),
+    Family(
+        "headrace_cascade_audited",
+        "rows",
+        ("decided",),
+        "Of the sure ones, those that the best tier scored too: decided the same, or otherwise.",
+        counts_of("cascade_audited"),
+    ),
+    Family(
+        "headrace_cascade_moves",
+        "moves",
+        (),
+        "How often a cascade's thresholds were moved (cascade.recalibrate).",
+        count("cascade_moved"),
+    ),
+    Family(
+        "headrace_routed_rows",
+        "rows",
+        ("route",),
+        "Rows that took a route of [[routes]].",
+        counts_of("routed"),
     ),
     Family(
         "headrace_outcome_state_missed",

@@ -45,6 +45,7 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("transactions", "aborted", "commit_us", "checkpoints", "checkpoints_failed"), 1),
         **dict.fromkeys(("checkpoint_bytes", "restored_keys", "rebuilt", "runs", "promises_broken"), 1),
         **dict.fromkeys(("traces", "traceparents_invalid", "tracestates_dropped", "spans", "spans_dropped"), 1),
+        **dict.fromkeys(("cascade_rows/sure", "cascade_audited/same", "cascade_moved", "routed/small"), 1),
         **dict.fromkeys(("runs/primary", "promises_broken/primary", "run_us/primary"), 2_000_000),
         **dict.fromkeys(("served/primary/fraud-gbt/1", "served/rule", "rollouts/rolled_back", "shadow_rows"), 1),
         **dict.fromkeys(("rollouts/loaded", "rollouts/refused", "rollouts/bad_records", "shadow_skipped"), 1),
@@ -58,6 +59,8 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
         **dict.fromkeys(("rollout_share/primary", "rollout_shadow/primary", "rollout_rows/primary"), 1.5),
         **dict.fromkeys(("rollout_ks/primary", "rollout_psi/primary"), 1.5),
+        **dict.fromkeys(("cascade_drifted", "cascade_disagreement", "cascade_sure/below"), 0.5),
+        **{f"cascade_{name}/{at}": 0.5 for name in ("passed_share", "agreement") for at in ("found", "low", "high")},
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
     },
 )
