@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from features.state import FeatureSet
+from pipeline.answering import Answerers
 from pipeline.bill.biller import biller_of
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
@@ -24,6 +25,8 @@ from pipeline.readings import Pulse, Readings
 from pipeline.reasons import Reasons, reasons_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
+from pipeline.rollout.build import rollouts_of, rolls_out, with_standing_costs
+from pipeline.rollout.rollouts import Rollouts
 from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.row_reuse import row_caches_of
@@ -36,6 +39,7 @@ from pipeline.telemetry.health import Health
 from pipeline.telemetry.meter import Meter
 from pipeline.tier import ModelTier, Tier
 from pipeline.trace.build import tracing_of
+from pipeline.ways import Remembered
 from pipeline.wire.metrics import MetricsRecord
 
 Sink = Callable[[MetricsRecord, MetricsRecord], None]
@@ -60,8 +64,10 @@ class Assembly:
         self.config = config
         self.clock = clock
         self.wake = Wake()
+        opened, tiers = tiers, with_standing_costs(config, tiers)
         self.tiers = tiers
         self.servings = servings_of(tiers)
+        self.answerers = Answerers(tiers)
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
@@ -71,8 +77,8 @@ class Assembly:
         self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
-        caches = row_caches_of(config, self.rows, tiers)
-        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, caches, clock, self.wake)
+        remembered = Remembered(self.reuse, row_caches_of(config, self.rows, self.answerers))
+        self.scorer = scorer_of(config, self.rows, tiers, remembered, clock, self.wake, self.answerers)
         self.biller = biller_of(config, self.rows, tiers, self.servings)
         self.decider = decider_of(config, self.rows, self.servings, layout)
         self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
@@ -101,6 +107,7 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.rollouts = self._rollouts(opened)
         self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
@@ -133,6 +140,15 @@ class Assembly:
             self.outlet.delivery_time,
             self.biller,
             self.tracing.reader,
+        )
+
+    def _rollouts(self, opened: Sequence[Tier]) -> Rollouts | None:
+        """Versions beside each other, where the configuration lets them change."""
+        if not rolls_out(self.config):
+            return None
+        parts = (self.rows, self.tiers, self.servings, self.answerers, self.intake.columns)
+        return rollouts_of(
+            self.config, opened, parts, self.clock, instance_name(), self.wake.ring, self.in_flight.offsets
         )
 
     def _outcome_watch(self) -> OutcomeWatch:
@@ -185,6 +201,7 @@ class Assembly:
                 *([self.reasons.explain] if self.reasons is not None else []),
                 *([self.drift.sample] if self.drift is not None else []),
             ],
+            rollouts=self.rollouts,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,
         )
@@ -268,6 +285,8 @@ class Assembly:
 
     def close(self) -> None:
         """Leave the group, stop the clients, free every message. Bounded in time."""
+        if self.rollouts is not None:
+            self.rollouts.close()
         idle = self.scorer.close()
         self.consumer.close(CLOSE_MS_MAX)
         if self.stage is not None:

@@ -18,6 +18,7 @@ from pipeline.intake import Rejected
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
+from pipeline.rollout.rollouts import Rollouts
 from pipeline.rows import Rows
 from pipeline.runner import Scored
 from pipeline.scorer import Scorer
@@ -59,6 +60,7 @@ class Engine:
         answers: Answers | None = None,
         spans: BatchSpans | None = None,
         after_score: Sequence[Callable[[NDArray[np.int32]], None]] = (),
+        rollouts: Rollouts | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
@@ -79,6 +81,7 @@ class Engine:
         self._biller = biller
         self._answers = answers
         self._spans = spans
+        self._rollouts = rollouts
         self._letters = DeadLetterLog(clock.now_ns)
         self._after_score = after_score
         self._pulse = pulse
@@ -95,6 +98,8 @@ class Engine:
         self._group.commit(now.mono_ns)
         self._meter.tick(now)
         self._pulse(now.mono_ns)
+        if self._rollouts is not None:
+            self._rollouts.turn(now.mono_ns)
         return work
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -104,10 +109,19 @@ class Engine:
         """
         while not stop():
             work = self.turn()
+            if work < LITTLE and self._spared(work):
+                continue
             if not work:
                 self._wake.wait(self._wait_ms())
             elif work < LITTLE:
                 self._scorer.pause(self._poll_interval_s)
+
+    def _spared(self, work: int) -> bool:
+        """Give a shadow what would be slept away; whether it took it. Then the loop looks again at once."""
+        if self._rollouts is None or self._batcher.pending_rows or self._scorer.busy() or self._outlet.blocked():
+            return False
+        spare_ns = int(self._poll_interval_s * 1e9) if work else self._wait_ms() * NS_PER_MS
+        return self._rollouts.spare(spare_ns) > 0
 
     def drain(self, until_ns: int) -> bool:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""
@@ -192,6 +206,8 @@ class Engine:
         if self._answers is not None:
             slots = self._answers.of(done.batch, slots)
         self._decide(slots, done.batch.tier)
+        if self._rollouts is not None:
+            self._rollouts.scored(done, slots)
         if self._spans is not None:
             self._spans.scored(done, slots)
         return slots

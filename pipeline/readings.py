@@ -48,6 +48,7 @@ class Readings:
             "kafka_errors/consumer": parts.consumer.errors,
             **promises(parts.tiers),
             **parts.biller.counts(parts.clock.instant()),
+            **{f"served/{name}": rows for name, rows in parts.decider.served().items()},
         }
         if parts.stage is not None:
             state = parts.stage.lanes.counts
@@ -65,6 +66,8 @@ class Readings:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
         if parts.reasons is not None:
             counts.update(parts.reasons.counts())
+        if parts.rollouts is not None:
+            counts.update(parts.rollouts.counts())
         if parts.replay is not None:
             counts["absorbed"] = parts.replay.absorbed
         return counts
@@ -107,6 +110,8 @@ class Readings:
         }
         if parts.drift is not None:
             levels.update(parts.drift.levels())
+        if parts.rollouts is not None:
+            levels.update(parts.rollouts.levels())
         if parts.answers is not None:
             levels.update(parts.answers.levels())
         if parts.replay is None:

@@ -1,16 +1,18 @@
 """Feature rows of which those that came before, to the last bit, are not asked about again."""
 
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.answering import Answerers
 from pipeline.clock import NS_PER_MS
 from pipeline.config.model import PipelineConfig
 from pipeline.image_rows import Told
 from pipeline.row_cache import RowCache
 from pipeline.rows import Rows
-from pipeline.tier import ModelTier, Session, Tier
+from pipeline.tier import Session
 
 
 class CachedRows:
@@ -48,13 +50,30 @@ class CachedRows:
         return Told(slots, [], misses, spent_ns, spent_ns)
 
 
-def row_caches_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Mapping[int, RowCache]:
-    """A cache for each tier whose model takes feature rows, by the tier's number; none where none are asked for."""
-    reuse, features = config.reuse, rows.features32.shape[1]
+class RowCaches:
+    """A cache for each answerer, made when it is first asked for; those of who answers no more are let go then."""
+
+    def __init__(self, features: int, rows: int, age_ns_max: int, alive: Callable[[], frozenset[int]]) -> None:
+        self._features = features
+        self._rows = rows
+        self._age_ns_max = age_ns_max
+        self._alive = alive
+        self._lock = threading.Lock()
+        self._of: dict[int, RowCache] = {}
+
+    def of(self, number: int) -> RowCache:
+        """The one of this answerer's number; any thread may ask."""
+        with self._lock:
+            if number not in self._of:
+                alive = self._alive()
+                self._of = {other: cache for other, cache in self._of.items() if other in alive}
+                self._of[number] = RowCache(self._features, self._rows, self._age_ns_max)
+            return self._of[number]
+
+
+def row_caches_of(config: PipelineConfig, rows: Rows, answerers: Answerers) -> Callable[[int], RowCache] | None:
+    """The caches of the models that take feature rows, by answerers' numbers; None where none are asked for."""
+    reuse = config.reuse
     if not reuse.exact_rows:
-        return {}
-    return {
-        number: RowCache(features, reuse.exact_rows, reuse.age_ms_max * NS_PER_MS)
-        for number, tier in enumerate(tiers)
-        if isinstance(tier, ModelTier) and tier.view is None
-    }
+        return None
+    return RowCaches(rows.features32.shape[1], reuse.exact_rows, reuse.age_ms_max * NS_PER_MS, answerers.alive).of

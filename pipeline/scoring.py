@@ -1,7 +1,8 @@
 """The batcher and the sessions it feeds, as a configuration asks for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
+from pipeline.answering import Answerers
 from pipeline.batch import Batching
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
@@ -10,12 +11,12 @@ from pipeline.decide import ByClass, Decider
 from pipeline.kafka.wake import Wake
 from pipeline.ladder_build import ladders_of
 from pipeline.reuse import Reuse, ReuseLimits
-from pipeline.row_cache import RowCache
 from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
 from pipeline.servings import Serving, Servings
 from pipeline.tier import ModelTier, Tier
+from pipeline.ways import Remembered
 
 
 def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batching:
@@ -70,16 +71,16 @@ def scorer_of(
     config: PipelineConfig,
     rows: Rows,
     tiers: Sequence[Tier],
-    reuse: Reuse | None,
-    caches: Mapping[int, RowCache],
+    remembered: Remembered,
     clock: SystemClock,
     wake: Wake,
+    answerers: Answerers,
 ) -> Scorer:
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse, caches)
-    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse, caches)
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns, remembered, answerers)
+    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, remembered, answerers)
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:

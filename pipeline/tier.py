@@ -27,10 +27,15 @@ class Session(Protocol):
 class CostModel(TierCost, Protocol):
     """What a scorer tells a tier's cost model, beside what the batcher asks of it."""
 
-    took_ns: int
-    """What all runs took together."""
-    expected_sum_ns: float
-    """What was expected of them, each as it stood before the run."""
+    @property
+    def took_ns(self) -> int:
+        """What all runs took together."""
+        ...
+
+    @property
+    def expected_sum_ns(self) -> float:
+        """What was expected of them, each as it stood before the run."""
+        ...
 
     @property
     def buckets(self) -> tuple[int, ...]:

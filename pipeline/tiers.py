@@ -37,6 +37,27 @@ def open_tiers(config: PipelineConfig, feature_names: Sequence[str]) -> list[Tie
     return tiers
 
 
+def open_version(
+    config: PipelineConfig, tiers: Sequence[Tier], number: int, model: str, version: str, sha256: str = ""
+) -> ModelTier:
+    """Another version made ready to answer in the tier of that number, as `open_tiers` would have made it.
+
+    Any thread may call. Raises ModelError when it does not fit, or is not the file of that `sha256`, where one is
+    given; FileNotFoundError, ValueError as there.
+    """
+    first, spec = tiers[number], config.tiers[number]
+    if not isinstance(first, ModelTier):
+        raise ModelError(f"tier {spec.name}: a rule answers in it, expected a model")
+    folder = config.models.folder
+    repository = Repository(Path(folder)) if folder else Repository.shipped()
+    if sha256 and (found := repository.load(model, version).manifest.sha256) != sha256:
+        raise ModelError(f"{model}/{version}: sha256 is {found} here, {sha256} is what was rolled out")
+    other = spec.model_copy(update={"model": model, "version": version})
+    ready = _model(config, other, tuple(config.features), repository)
+    _check_alike([first, ready])
+    return ready
+
+
 def _rule(config: PipelineConfig, spec: TierSection, feature_names: Sequence[str]) -> RuleTier:
     rule = Rule(f"tiers: {spec.name}: rule", spec.rule, feature_names)
     return RuleTier(spec.name, rule, TierLabel(spec.name, None, None, None), _thresholds(config, spec))

@@ -19,6 +19,7 @@ from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.ladder_checks import check_ladders
 from pipeline.config.problems import near
 from pipeline.config.quality_section import QualitySection
+from pipeline.config.rollout_section import RolloutSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -64,6 +65,7 @@ class PipelineConfig(Section):
     explain: ExplainSection = ExplainSection()
     drift: DriftSection = DriftSection()
     quality: QualitySection = QualitySection()
+    rollout: RolloutSection = RolloutSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -84,7 +86,8 @@ class PipelineConfig(Section):
     def topic_names(self) -> tuple[str, ...]:
         """Every topic that is read or written, inputs first."""
         read = tuple(spec.topic for spec in self.inputs.values())
-        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics)
+        rollouts = (self.topics.rollouts, self.topics.audit) if self.rollout.enabled else ()
+        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics, *rollouts)
 
     @model_validator(mode="after")
     def _tells_what_it_can(self) -> "PipelineConfig":

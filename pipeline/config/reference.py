@@ -18,6 +18,7 @@ from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.quality_section import QualitySection
+from pipeline.config.rollout_section import RolloutSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -51,6 +52,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[explain]": ExplainSection,
     "[drift]": DriftSection,
     "[quality]": QualitySection,
+    "[rollout]": RolloutSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

@@ -60,6 +60,10 @@ class TopicsSection(Section):
     """One record a process and `engine.metrics_ms`."""
     quality: TopicName = "quality"
     """What `headrace quality` tells of each period; it makes the topic."""
+    rollouts: TopicName = "rollouts"
+    """Which version answers in which tier: compacted, followed by every process (where `rollout.enabled`)."""
+    audit: TopicName = "audit"
+    """What served when, and who asked for it: only ever added to (where `rollout.enabled`)."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "TopicsSection":

@@ -2,6 +2,7 @@
 
 from pipeline.telemetry.bill_families import BILL_COUNTERS
 from pipeline.telemetry.families import US_PER_S, Family, Samples, count, counts_of, each, one
+from pipeline.telemetry.rollout_counters import ROLLOUT_COUNTERS
 from pipeline.wire.metrics import MetricsRecord
 
 
@@ -84,6 +85,7 @@ COUNTERS = (
         "in time: goodput.",
         _answered,
     ),
+    *ROLLOUT_COUNTERS,
     Family(
         "headrace_scores_not_finite",
         "rows",

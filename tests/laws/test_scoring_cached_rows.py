@@ -13,16 +13,19 @@ from features.rule import Rule
 from models.cost import CostModel
 from models.repository import Repository
 from models.session import CPU, ModelSession
+from pipeline.answering import Answerers
 from pipeline.batch import Batch
 from pipeline.bill.savings import Savings
 from pipeline.config.load import load
 from pipeline.row_cache import RowCache
 from pipeline.row_layout import features_of
+from pipeline.row_reuse import RowCaches
 from pipeline.rows import Rows
 from pipeline.runner import Runner
 from pipeline.scorer import InlineScorer, ThreadScorer
 from pipeline.servings import TierLabel
 from pipeline.tier import ModelTier, RuleTier, Tier
+from pipeline.ways import Remembered
 
 BATCH_MAX, CAPACITY = 32, 64
 NAMES = features_of(load("fraud", environ={}).config).names
@@ -74,8 +77,10 @@ def test_a_score_has_the_same_bits_with_and_without(
         clock.ns += passed_ns
         slots = np.arange(len(kinds), dtype=np.int32)[::-1].copy()
         with_it, without = rows_of(kinds), rows_of(kinds)
-        scored = Runner(with_it, tiers, BATCH_MAX, clock, None, {0: cache}).run(Batch(0, slots))
-        Runner(without, tiers, BATCH_MAX, clock).run(Batch(0, slots))
+        scored = Runner(with_it, Answerers(tiers), BATCH_MAX, clock, Remembered(cache_of=lambda _: cache)).run(
+            Batch(0, slots)
+        )
+        Runner(without, Answerers(tiers), BATCH_MAX, clock).run(Batch(0, slots))
         assert with_it.score.tobytes() == without.score.tobytes()
         assert with_it.serving.tolist() == without.serving.tolist()
         assert scored.cost_rows <= len(kinds)
@@ -87,7 +92,7 @@ def test_rows_that_are_known_are_not_run_and_what_that_spared_is_told(tiers: lis
     cache, savings, kinds = RowCache(len(NAMES), 100, 1 << 60), Savings(tiers), list(range(20)) + [3] * 12
     rows, slots = rows_of(kinds), np.arange(32, dtype=np.int32)
     ticks = iter(range(0, 10**9, 1000))
-    runner = Runner(rows, tiers, BATCH_MAX, lambda: next(ticks), None, {0: cache})
+    runner = Runner(rows, Answerers(tiers), BATCH_MAX, lambda: next(ticks), Remembered(cache_of=lambda _: cache))
     first, second, third = (runner.run(Batch(0, at)) for at in (slots[:20], slots[10:], slots[:10]))
     assert (first.cost_rows, second.cost_rows, third.cost_rows) == (20, 0, 0)
     for scored in (first, second, third, runner.run(Batch(1, slots))):
@@ -104,7 +109,9 @@ def test_the_run_is_billed_to_all_rows_of_the_batch(tiers: list[Tier]) -> None:
     cpu = iter((100, 350))
     slots = np.arange(5, dtype=np.int32)
     (run,) = (
-        Runner(rows_of([1] * 5), tiers, BATCH_MAX, Clock(), None, None, lambda: next(cpu)).run(Batch(0, slots)).runs
+        Runner(rows_of([1] * 5), Answerers(tiers), BATCH_MAX, Clock(), None, lambda: next(cpu))
+        .run(Batch(0, slots))
+        .runs
     )
     assert (run.serving, run.slots.tolist(), run.cpu_ns, run.gpu_ns) == (1, [0, 1, 2, 3, 4], 250, 0)
 
@@ -113,9 +120,9 @@ def test_the_run_is_billed_to_all_rows_of_the_batch(tiers: list[Tier]) -> None:
 def test_sessions_share_what_is_known(tiers: list[Tier], threads: int) -> None:
     cache, rows, clock = RowCache(len(NAMES), 100, 1 << 60), rows_of(list(range(20)) * 3), Clock()
     scorer = (
-        ThreadScorer(rows, tiers, BATCH_MAX, threads, clock, lambda: None, None, {0: cache})
+        ThreadScorer(rows, tiers, BATCH_MAX, threads, clock, lambda: None, Remembered(cache_of=lambda _: cache))
         if threads
-        else InlineScorer(rows, tiers, BATCH_MAX, clock, None, {0: cache})
+        else InlineScorer(rows, tiers, BATCH_MAX, clock, Remembered(cache_of=lambda _: cache))
     )
     asked = 0
     for first in (0, 20, 40):
@@ -141,3 +148,15 @@ def test_a_session_of_ours_starts_no_thread(tiers: list[Tier]) -> None:
 def threads_of_the_process() -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Threads:"))
+
+
+def test_each_answerer_has_a_cache_of_its_own_for_as_long_as_it_answers() -> None:
+    alive = {1, 3}
+    caches = RowCaches(len(NAMES), 100, 1 << 60, lambda: frozenset(alive))
+    stable, canary = caches.of(1), caches.of(3)
+    assert stable is not canary
+    assert caches.of(1) is stable
+    alive.symmetric_difference_update({1, 4})
+    assert caches.of(4) is not canary
+    assert caches.of(3) is canary
+    assert caches.of(1) is not stable

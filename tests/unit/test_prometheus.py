@@ -53,6 +53,9 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("model_rows/gbt/1/primary", "decisions/tenant/acme", "decisions/label/decline"), 1000),
         **dict.fromkeys(("cost_micros/EUR", "reuse_rows/primary", "reuse_spared/primary"), 1000),
         **dict.fromkeys(("saved_us/primary", "lookup_us/primary"), 1000),
+        **dict.fromkeys(("served/primary/fraud-gbt/1", "served/rule", "rollouts/rolled_back", "shadow_rows"), 1),
+        **dict.fromkeys(("rollouts/loaded", "rollouts/refused", "rollouts/bad_records", "shadow_skipped"), 1),
+        "audit_undelivered": 1,
         **dict.fromkeys(("run_expected_us/primary", "kafka_errors/producer", "kafka_errors/consumer"), 2_000_000),
     },
     levels={
@@ -62,6 +65,8 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
         **dict.fromkeys(("cost_a_day/EUR", "cost_per_million/EUR", "budget_a_day/EUR"), 1.5),
         **dict.fromkeys(("drift_rows", "drift_psi/amount", "drift_ks/amount", "drift_found/amount"), 1.5),
+        **dict.fromkeys(("rollout_share/primary", "rollout_shadow/primary", "rollout_rows/primary"), 1.5),
+        **dict.fromkeys(("rollout_ks/primary", "rollout_psi/primary"), 1.5),
         **dict.fromkeys(("cascade_drifted", "cascade_disagreement", "cascade_sure/below"), 0.5),
         **{f"cascade_{name}/{at}": 0.5 for name in ("passed_share", "agreement") for at in ("found", "low", "high")},
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
@@ -167,7 +172,9 @@ def test_a_counter_never_falls() -> None:
 def test_before_the_first_record_it_says_what_is_known() -> None:
     found = scraped(collector())
     assert found["headrace_ready"] == {(): 1}
-    assert found["headrace_model_info"] == {("fraud-gbt", "CPUExecutionProvider", "093fb64af08c", "primary", "1"): 1}
+    assert found["headrace_model_info"] == {
+        ("fraud-gbt", "CPUExecutionProvider", "stable", "093fb64af08c", "primary", "1"): 1
+    }
     assert found["headrace_phase"][("deciding",)] == 1
     assert "headrace_outcomes_total" not in found
 
