@@ -171,6 +171,19 @@ def _check_parity(entry: ModelEntry, booster: lgb.Booster, examples: Examples) -
         raise ModelError(f"{entry.path}: its scores are {apart:g} from the trained model's, {PARITY_MAX:g} allowed")
 
 
+def check_split(
+    examples: Examples, split: Split, chosen: NDArray[np.bool_], tested: NDArray[np.bool_]
+) -> int:
+    """The frauds to learn from. Raises ModelError when they, or those to test on, do not suffice."""
+    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
+    if frauds < 10 or test_frauds < 10:
+        raise ModelError(
+            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
+            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
+        )
+    return frauds
+
+
 def train(
     repository: Repository,
     catalog: Catalog,
@@ -191,12 +204,7 @@ def train(
     examples = examples_of(catalog, table, lambda rows: progress(f"features of {rows:,} of {table.num_rows:,} rows"))
     chosen = split.train_rows(examples.day)
     tested = split.test_rows(examples.day, examples.customer, examples.fraud)
-    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
-    if frauds < 10 or test_frauds < 10:
-        raise ModelError(
-            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
-            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
-        )
+    frauds = check_split(examples, split, chosen, tested)
     entries = []
     for recipe in RECIPES:
         progress(f"training {recipe.name} on {int(chosen.sum()):,} rows")
