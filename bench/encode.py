@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from pipeline.rows import Outcome, Rows
-from pipeline.wire.decision import DecisionEncoder, TierLabel
+from pipeline.servings import Servings, TierLabel
+from pipeline.wire.decision import DecisionEncoder
 
 ROWS = 4096
 FEATURES = 15
@@ -27,6 +28,7 @@ def fraud_rows(*, traced: bool = False) -> tuple[Rows, Any]:
     rows.key_length[:] = [len(key) for key in keys]
     rows.key_address[:] = owner.ctypes.data + np.cumsum([0, *rows.key_length[:-1].tolist()])
     rows.id_value[:], rows.id_length[:] = np.arange(ROWS) + 1_000_000, -1
+    rows.serving[:] = 1
     rows.outcome[:], rows.decision[:] = Outcome.SCORED, draw.integers(0, 3, ROWS)
     rows.score[:] = draw.random(ROWS)
     rows.event_time_ms[:] = 1_522_540_831_000 + np.arange(ROWS)
@@ -44,7 +46,7 @@ def encode_ns(rows: Rows, features: Sequence[str] | None, batch: int, events: in
     encoder = DecisionEncoder(
         pipeline="fraud",
         topic="transactions",
-        tiers=[TierLabel("primary", "fraud-gbt", "1", "CPUExecutionProvider")],
+        servings=Servings.of_ladder([(TierLabel("primary", "fraud-gbt", "1", "CPUExecutionProvider"), ())]),
         decisions=["approve", "review", "decline"],
         features=features,
     )

@@ -17,12 +17,13 @@ from pipeline.kafka.producer import LaneProducer
 from pipeline.kafka.wake import Wake
 from pipeline.rows import Rows
 from pipeline.runner import Scored
+from pipeline.servings import Servings, TierLabel
 from pipeline.tier import RuleTier
 from pipeline.trace.batches import BatchSpans, SpanLimits
 from pipeline.trace.otel import OtlpSender
 from pipeline.trace.reader import TraceReader
 from pipeline.trace.told import BatchTold
-from pipeline.wire.decision import DecisionEncoder, TierLabel
+from pipeline.wire.decision import DecisionEncoder
 from pipeline.wire.trace_context import TRACEPARENT, TRACESTATE
 
 ROUNDS, BATCH_ROWS = 31, 64
@@ -86,7 +87,11 @@ def _reading(reader: TraceReader, messages: Messages) -> Callable[[], None]:
 def _encoder(*, traceparent: bool) -> DecisionEncoder:
     labels = ["approve", "review", "decline"]
     return DecisionEncoder(
-        pipeline="fraud", topic="transactions", tiers=[LABEL], decisions=labels, traceparent=traceparent
+        pipeline="fraud",
+        topic="transactions",
+        servings=Servings.of_ladder([(LABEL, ())]),
+        decisions=labels,
+        traceparent=traceparent,
     )
 
 

@@ -21,7 +21,7 @@ from pipeline.readings import Pulse, Readings
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.row_layout import SUPERSEDED, layout_of
-from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of
+from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
 from pipeline.state.stage import StateStage
@@ -54,6 +54,7 @@ class Assembly:
         self.clock = clock
         self.wake = Wake()
         self.tiers = tiers
+        self.servings = servings_of(tiers)
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         replay = config.pipeline.mode == "replay"
@@ -64,12 +65,12 @@ class Assembly:
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
         self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
-        self.decider = decider_of(config, self.rows, tiers, layout)
+        self.decider = decider_of(config, self.rows, self.servings, layout)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.state = features.new_state(engine.memory_bytes_max)
         self.guarantee = guarantee_of(
-            config, tiers, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
+            config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
         self.outlet = self.guarantee.outlet
         self.state_consumer: LaneConsumer | None = None

@@ -1,7 +1,6 @@
 """From scores to decisions: thresholds or classes, and the fallback where there is nothing to go by."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,17 +9,23 @@ from numpy.typing import NDArray
 from features.kernel import kernel
 from pipeline.overrides import Override, Overrides
 from pipeline.rows import Outcome, Rows
+from pipeline.servings import EXPIRED, Servings
 
-_SCORED, _DEGRADED = int(Outcome.SCORED), int(Outcome.DEGRADED)
+_SCORED, _DEGRADED, _EXPIRED = int(Outcome.SCORED), int(Outcome.DEGRADED), int(Outcome.EXPIRED)
+_OUTCOME, _TIER = 0, 1
 
 
-@kernel("int64(int32[::1], int64, int64, float32[::1], float32[::1], int8[::1], int8[::1], int8[::1])")
+@kernel(
+    "int64(int32[::1], int64, float32[:, ::1], int8[:, ::1], float32[::1], int32[::1], int8[::1], int8[::1],"
+    " int8[::1])"
+)
 def _decide(
     slots: Any,
-    tier: int,
     fallback: int,
     thresholds: Any,
+    ends: Any,
     score: Any,
+    serving: Any,
     outcome_of: Any,
     tier_of: Any,
     decision_of: Any,
@@ -28,11 +33,12 @@ def _decide(
     not_finite = 0
     for index in range(len(slots)):
         slot = slots[index]
-        outcome_of[slot] = _SCORED if tier == 0 else _DEGRADED
-        tier_of[slot] = tier
+        who = serving[slot]
+        outcome_of[slot] = ends[who, _OUTCOME]
+        tier_of[slot] = ends[who, _TIER]
         if np.isfinite(score[slot]):
             decision = 0
-            while decision < len(thresholds) and score[slot] >= thresholds[decision]:
+            while decision < thresholds.shape[1] and score[slot] >= thresholds[who, decision]:
                 decision += 1
             decision_of[slot] = decision
         else:
@@ -42,18 +48,19 @@ def _decide(
 
 
 @kernel(
-    "int64(int32[::1], int64, int64, float32, int8[::1], float32[::1], float32[:, ::1], int8[::1], int8[::1],"
-    " int8[::1], int8[::1])"
+    "int64(int32[::1], int64, float32, int8[::1], int8[:, ::1], float32[::1], float32[:, ::1], int8[::1], int32[::1],"
+    " int8[::1], int8[::1], int8[::1])"
 )
 def _decide_by_class(
     slots: Any,
-    tier: int,
     fallback: int,
     sure_min: float,
     decisions: Any,
+    ends: Any,
     score: Any,
     probabilities: Any,
     likeliest: Any,
+    serving: Any,
     outcome_of: Any,
     tier_of: Any,
     decision_of: Any,
@@ -61,8 +68,8 @@ def _decide_by_class(
     not_finite = 0
     for index in range(len(slots)):
         slot = slots[index]
-        outcome_of[slot] = _SCORED if tier == 0 else _DEGRADED
-        tier_of[slot] = tier
+        outcome_of[slot] = ends[serving[slot], _OUTCOME]
+        tier_of[slot] = ends[serving[slot], _TIER]
         decision_of[slot] = fallback
         best = likeliest[slot]
         if not np.isfinite(score[slot]):
@@ -82,75 +89,63 @@ class ByClass(NamedTuple):
 class Decider:
     """Writes outcome, tier and decision of rows; a decision is an index into the configured labels.
 
-    `thresholds[tier]` are that tier's, ascending, one fewer than there are decisions: a score below the first
-    gets decision 0, at or above the last the last. They are compared as float32, the score's own precision,
-    so that a score of 0.7 reaches a threshold of 0.7. With `by_class` there are none: a row gets the decision
-    of its likeliest class. `fallback` is the decision of an expired row, of one whose likeliest class is not
-    sure enough or unknown, and of one whose model gave no finite number; the latter are counted in `not_finite`.
-    `overrides` then have the last word on rows that were scored.
+    Who answered a row (`Rows.serving`, a number of `servings`) has its tier, its outcome and its thresholds: a score
+    below the first gets decision 0, at or above the last the last. They are compared as float32, the score's own
+    precision, so that a score of 0.7 reaches a threshold of 0.7. With `by_class` there are none: a row gets the
+    decision of its likeliest class. `fallback` is the decision of an expired row, of one whose likeliest class is not
+    sure enough or unknown, and of one whose model gave no finite number; the latter are counted in `not_finite`. An
+    expired row's tier is `tiers`, the number of them. `overrides` have the last word on rows that were scored.
     """
 
     def __init__(
         self,
         rows: Rows,
-        thresholds: Sequence[Sequence[float]],
+        servings: Servings,
         fallback: int,
         by_class: ByClass | None = None,
         overrides: Sequence[Override] = (),
     ) -> None:
-        for tier, limits in enumerate(thresholds):
-            if any(low > high for low, high in pairwise(limits)):
-                raise ValueError(f"thresholds of tier {tier} are {list(limits)}, expected in ascending order")
-            if len(limits) != len(thresholds[0]):
-                raise ValueError(
-                    f"tier {tier} has {len(limits)} thresholds, tier 0 has {len(thresholds[0])}: "
-                    f"all tiers decide between the same labels"
-                )
-            if by_class is None and not 0 <= fallback <= len(limits):
-                raise ValueError(f"fallback is decision {fallback}, expected 0 to {len(limits)}")
+        limits = servings.of(1).thresholds
+        if by_class is None and not 0 <= fallback <= len(limits):
+            raise ValueError(f"fallback is decision {fallback}, expected 0 to {len(limits)}")
         self._rows = rows
-        self._thresholds = [np.array(limits, np.float32) for limits in thresholds]
+        self._servings = servings
+        self._tiers = 1 + max(serving.tier for serving in servings.all())
         self._fallback = fallback
         self._by_class = by_class and (np.array(by_class.decisions, np.int8), by_class.sure_min)
         self._overrides = Overrides(rows, overrides)
+        self._know()
         self.not_finite = 0
 
-    def scored(self, slots: NDArray[np.int32], tier: int) -> None:
-        """These rows have their score from this tier: `scored` by the first, `degraded` by any other."""
-        self._by_score(slots, tier)
+    def _know(self) -> None:
+        """Take in the servings that there are by now: a row of the tables for each number, none for EXPIRED."""
+        every = self._servings.all()
+        self._known = len(every)
+        limits = [every[0].thresholds, *(serving.thresholds for serving in every)]
+        ends = [(_EXPIRED, self._tiers), *((_DEGRADED if each.degraded else _SCORED, each.tier) for each in every)]
+        self._thresholds = np.array(limits, np.float32).reshape(len(limits), -1)
+        self._ends = np.array(ends, np.int8)
+
+    def scored(self, slots: NDArray[np.int32]) -> None:
+        """These rows have their score: `scored` or `degraded`, as who answered them is."""
+        if self._known != len(self._servings):
+            self._know()
+        self._by_score(slots)
         self._overrides.apply(slots)
 
-    def _by_score(self, slots: NDArray[np.int32], tier: int) -> None:
+    def _by_score(self, slots: NDArray[np.int32]) -> None:
         rows = self._rows
-        if self._by_class is not None:
-            decisions, sure_min = self._by_class
-            self.not_finite += _decide_by_class(
-                slots,
-                tier,
-                self._fallback,
-                sure_min,
-                decisions,
-                rows.score,
-                rows.probabilities,
-                rows.likeliest,
-                rows.outcome,
-                rows.tier,
-                rows.decision,
-            )
+        ended = (rows.serving, rows.outcome, rows.tier, rows.decision)
+        if self._by_class is None:
+            self.not_finite += _decide(slots, self._fallback, self._thresholds, self._ends, rows.score, *ended)
             return
-        self.not_finite += _decide(
-            slots,
-            tier,
-            self._fallback,
-            self._thresholds[tier],
-            rows.score,
-            rows.outcome,
-            rows.tier,
-            rows.decision,
-        )
+        decisions, sure_min = self._by_class
+        told = (rows.score, rows.probabilities, rows.likeliest)
+        self.not_finite += _decide_by_class(slots, self._fallback, sure_min, decisions, self._ends, *told, *ended)
 
     def expired(self, slots: NDArray[np.int32]) -> None:
         """The deadline of these rows passed before they were scored."""
         self._rows.outcome[slots] = Outcome.EXPIRED
-        self._rows.tier[slots] = len(self._thresholds)
+        self._rows.tier[slots] = self._tiers
+        self._rows.serving[slots] = EXPIRED
         self._rows.decision[slots] = self._fallback

@@ -1,7 +1,7 @@
 """What a guarantee is made of: the outlet, and what commits. The one place where the two differ."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from pipeline.clock import NS_PER_MS, Instant
@@ -21,7 +21,7 @@ from pipeline.outlet import Outlet, OutletTopics, Publisher
 from pipeline.plain_letters import PlainLetters
 from pipeline.row_layout import RowLayout
 from pipeline.rows import Rows
-from pipeline.tier import Tier
+from pipeline.servings import Servings
 from pipeline.transactional_outlet import TransactionalOutlet
 from pipeline.transactions import Ended, Transactions
 from pipeline.wire.decision import DecisionEncoder
@@ -125,7 +125,7 @@ Guarantee = AtLeastOnce | ExactlyOnce
 
 def guarantee_of(
     config: PipelineConfig,
-    tiers: Sequence[Tier],
+    servings: Servings,
     layout: RowLayout,
     producer: LaneProducer,
     rows: Rows,
@@ -138,7 +138,7 @@ def guarantee_of(
     encoder = DecisionEncoder(
         pipeline=config.pipeline.name,
         topic=config.catalog.decided.topic,
-        tiers=[tier.label for tier in tiers],
+        servings=servings,
         decisions=config.decide.labels,
         features=layout.published if config.publish.features else None,
         classes=layout.classes,

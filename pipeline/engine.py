@@ -226,7 +226,7 @@ class Engine:
                     self._bury(self._unscorable(done.rejected))
                 slots = self._in_flight.living(done.slots)
                 self._outcomes.scored(slots, done.batch.tier)
-                self._decider.scored(slots, done.batch.tier)
+                self._decider.scored(slots)
                 self._meter.batch(len(slots), done.batch.tier)
                 if self._spans is not None:
                     self._spans.scored(done, slots)

@@ -12,6 +12,8 @@ from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
 from pipeline.rows import Rows
+from pipeline.scoring import servings_of
+from pipeline.servings import own_serving
 from pipeline.tables import json_values
 from pipeline.tier import ModelTier
 from pipeline.tiers import open_tiers
@@ -29,7 +31,8 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
     tier = open_tiers(config, tuple(config.features))[0]
     assert isinstance(tier, ModelTier)
     rows = Rows(BATCH_ROWS, len(config.features))
-    decider = Decider(rows, [tier.thresholds], config.decide.labels.index(config.decide.fallback))
+    rows.serving[:] = own_serving(0)
+    decider = Decider(rows, servings_of([tier]), config.decide.labels.index(config.decide.fallback))
     labels, names = np.array(config.decide.labels), list(config.features)
     rows_max = max(config.engine.buckets)
     for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max):
@@ -39,7 +42,7 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
         for first in range(0, n, rows_max):
             last = min(n, first + rows_max)
             tier.session.run(rows.features32[first:last], rows.score[first:last])
-        decider.scored(np.arange(n, dtype=np.int32), 0)
+        decider.scored(np.arange(n, dtype=np.int32))
         made = {
             "id": batch.column(0),
             "event_time": batch.column(1),

@@ -11,6 +11,7 @@ from pipeline.batch import Batch
 from pipeline.image_rows import NO_CLASS, ImageRows, Told, Unscorable
 from pipeline.reuse import Reuse
 from pipeline.rows import Rows
+from pipeline.servings import own_serving
 from pipeline.tier import ModelTier, RuleTier, Session, Tier
 from pipeline.tier_reuse import TierReuse
 
@@ -95,6 +96,7 @@ class Runner:
         started_ns = self._now_ns()
         told = self._ways[batch.tier].score(batch.slots)
         took_ns = self._now_ns() - started_ns if isinstance(self._tiers[batch.tier], ModelTier) else 0
+        self._rows.serving[told.slots] = own_serving(batch.tier)
         self._rows.dispatch_ns[told.slots] = started_ns
         self._rows.score_ns[told.slots] = took_ns
         return Scored(batch, told.slots, told.rejected, took_ns - told.lost_ns, told.cost_rows)

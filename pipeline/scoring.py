@@ -11,6 +11,7 @@ from pipeline.reuse import Reuse, ReuseLimits
 from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
+from pipeline.servings import Servings
 from pipeline.tier import ModelTier, Tier
 
 
@@ -27,14 +28,19 @@ def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Bat
     )
 
 
-def decider_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], layout: RowLayout) -> Decider:
-    """What decides by the scores, or by the classes, that these tiers give."""
+def servings_of(tiers: Sequence[Tier]) -> Servings:
+    """Who answers in each tier to begin with."""
+    return Servings.of_ladder([(tier.label, tier.thresholds) for tier in tiers])
+
+
+def decider_of(config: PipelineConfig, rows: Rows, servings: Servings, layout: RowLayout) -> Decider:
+    """What decides by the scores, or by the classes, that these servings give."""
     decide, classes = config.decide, layout.classes
     fallback = decide.labels.index(decide.fallback)
     if not decide.classes:
-        return Decider(rows, [tier.thresholds for tier in tiers], fallback, None, layout.overrides)
+        return Decider(rows, servings, fallback, None, layout.overrides)
     table = [decide.labels.index(decide.classes[name]) for name in classes]
-    return Decider(rows, [()] * len(tiers), fallback, ByClass(table, decide.sure_min), layout.overrides)
+    return Decider(rows, servings, fallback, ByClass(table, decide.sure_min), layout.overrides)
 
 
 def reuse_of(config: PipelineConfig, layout: RowLayout, clock: SystemClock) -> Reuse | None:

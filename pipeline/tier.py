@@ -11,7 +11,7 @@ from features.rule import Rule
 from models.cost import Calibration
 from models.manifest import ImageInput
 from pipeline.batch import TierCost
-from pipeline.wire.decision import TierLabel
+from pipeline.servings import TierLabel
 
 
 class Session(Protocol):

@@ -14,8 +14,8 @@ from models.session import CUDA, ModelSession
 from pipeline.config.model import PipelineConfig
 from pipeline.config.sections import TierSection
 from pipeline.reuse_report import check_report
+from pipeline.servings import TierLabel
 from pipeline.tier import ImageView, ModelTier, RuleTier, Tier
-from pipeline.wire.decision import TierLabel
 
 
 def open_tiers(config: PipelineConfig, feature_names: Sequence[str]) -> list[Tier]:

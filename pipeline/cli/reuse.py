@@ -70,7 +70,8 @@ def _seen(files: Sequence[Path], config: "PipelineConfig", tiers: "Sequence[Tier
     from pipeline.image_rows import ImageRows
     from pipeline.reuse_report import Seen
     from pipeline.row_layout import features_of, layout_of
-    from pipeline.scoring import decider_of
+    from pipeline.scoring import decider_of, servings_of
+    from pipeline.servings import own_serving
     from pipeline.tier import ModelTier
 
     layout, tell, primary = layout_of(config, features_of(config), tiers), tell_sometimes(), tiers[0]
@@ -78,7 +79,7 @@ def _seen(files: Sequence[Path], config: "PipelineConfig", tiers: "Sequence[Tier
     assert primary.view is not None
     rows = layout.new_rows(BATCH)
     frames = ImageRows(rows, primary.session, primary.view, BATCH, None, time.monotonic_ns)
-    decider = decider_of(config, rows, tiers, layout)
+    decider = decider_of(config, rows, servings_of(tiers), layout)
     for first in range(0, len(files), BATCH):
         batch = files[first : first + BATCH]
         contents = [np.fromfile(file, np.uint8) for file in batch]
@@ -87,7 +88,8 @@ def _seen(files: Sequence[Path], config: "PipelineConfig", tiers: "Sequence[Tier
         told = frames.score(np.arange(len(batch), dtype=np.int32))
         for slot, reject in told.rejected:
             click.echo(f"{batch[slot]}: left out: {reject.message}", err=True)
-        decider.scored(told.slots, 0)
+        rows.serving[told.slots] = own_serving(0)
+        decider.scored(told.slots)
         for slot in told.slots.tolist():
             yield Seen(int(rows.perceptual_hash[slot]), int(rows.decision[slot]))
         tell(f"{files[first].parent.name}: {first + len(batch)} of {len(files)} frames")

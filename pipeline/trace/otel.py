@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, TraceFlags
 
+from pipeline.servings import TierLabel
 from pipeline.trace.told import BatchTold
-from pipeline.wire.decision import TierLabel
 from pipeline.wire.trace_context import FLAGS, PARENT_ID, TRACE_ID
 
 _SCOPE = InstrumentationScope("headrace")

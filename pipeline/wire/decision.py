@@ -1,7 +1,7 @@
 """Decisions as JSON, version 1: what the business reads, written by one kernel for a whole batch."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -9,23 +9,14 @@ from numpy.typing import NDArray
 
 from pipeline.kafka.messages import MESSAGE
 from pipeline.rows import OUTCOMES, Outcome, Rows
+from pipeline.servings import NOBODY, Servings
 from pipeline.wire.decision_kernel import COLUMNS, NUMBERS_BYTES_MAX, id_text_bytes, write_decisions
 from pipeline.wire.json_text import ESCAPED_BYTES_MAX, SCORE_BYTES_MAX, SLACK_BYTES, pieces, quoted
 from pipeline.wire.trace_context import TRACEPARENT_BYTES
 
 DECISION_VERSION = 1
-EXPIRED_TIER = "expired"
 _DECIDED = (Outcome.SCORED, Outcome.DEGRADED, Outcome.EXPIRED)
 _NO_TEXT = np.zeros(SLACK_BYTES, np.uint8)
-
-
-class TierLabel(NamedTuple):
-    """What decisions of one tier say of it; a rule has no model, version or provider."""
-
-    tier: str
-    model: str | None
-    version: str | None
-    provider: str | None
 
 
 class EncodedMemory:
@@ -66,10 +57,11 @@ def _reason_pieces(reasons: Sequence[str]) -> list[bytes]:
 class DecisionEncoder:
     """Writes decisions of one pipeline for events of one topic.
 
-    `tiers` are in the order of `Rows.tier`, `decisions` in that of `Rows.decision`. With `features` (the names of
-    the columns of `Rows.features64`, `measures` and `outcomes`) each decision carries their exact values; with
-    `classes` (those of `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that
-    `Rows.reasons` has, with `traceparent` that of the row where it has one.
+    Who answered a row is told as `servings` have it under `Rows.serving`; ones added later are told of too.
+    `decisions` are in the order of `Rows.decision`. With `features` (the names of the columns of `Rows.features64`,
+    `measures` and `outcomes`) each decision carries their exact values; with `classes` (those of
+    `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that `Rows.reasons` has,
+    with `traceparent` that of the row where it has one.
     """
 
     def __init__(
@@ -77,23 +69,19 @@ class DecisionEncoder:
         *,
         pipeline: str,
         topic: str,
-        tiers: Sequence[TierLabel],
+        servings: Servings,
         decisions: Sequence[str],
         features: Sequence[str] | None = None,
         classes: Sequence[str] = (),
         reasons: Sequence[str] = (),
         traceparent: bool = False,
     ) -> None:
+        self._servings = servings
         head = b'{"v":%d,"pipeline":%s,"id":' % (DECISION_VERSION, quoted(pipeline))
         endings = [
             _joined([("outcome", quoted(OUTCOMES[outcome])), ("decision", quoted(label)), ("score", b"")])
             for outcome in _DECIDED
             for label in decisions
-        ]
-        labels = [*tiers, TierLabel(EXPIRED_TIER, None, None, None)]
-        by_tier = [
-            _joined([*((field, quoted(getattr(tier, field))) for field in tier._fields), ("event_time", b"")])
-            for tier in labels
         ]
         met = [b',"deadline_met":%s,"latency_us":{"queue":' % word for word in (b"false", b"true")]
         fixed = [
@@ -108,19 +96,29 @@ class DecisionEncoder:
         ]
         classed, reasoned = _class_pieces(classes), _reason_pieces(reasons)
         traced = [b',"traceparent":"'] if traceparent else []
-        texts = [head, *fixed, *met, *endings, *by_tier, *named, *classed, *reasoned, *traced]
-        self._text, self._starts = pieces(texts)
         self._features = len(named)
-        self._sizes = (len(decisions), len(tiers), len(named), len(classes), len(reasons), len(traced))
-        longest = [max(map(len, group), default=0) for group in (met, endings, by_tier)]
+        self._first = [head, *fixed, *met, *endings, *named, *classed, *reasoned, *traced]
+        self._sizes = (len(decisions), len(named), len(classes), len(reasons), len(traced))
+        longest = [max(map(len, group), default=0) for group in (met, endings)]
         trace_bytes = TRACEPARENT_BYTES + 1 if traceparent else 0
         numbers_bytes_max = trace_bytes + NUMBERS_BYTES_MAX + (len(classes) + len(reasons)) * (SCORE_BYTES_MAX + 2)
-        self._row_bytes_max = (
-            sum(map(len, [head, *fixed, *named, *classed, *reasoned, *traced])) + sum(longest) + numbers_bytes_max
-        )
+        said = sum(map(len, [head, *fixed, *named, *classed, *reasoned, *traced]))
+        self._unsigned_bytes_max = said + sum(longest) + numbers_bytes_max
+        self._sign()
         self._memory = EncodedMemory()
         self._rows: Rows | None = None
         self._columns: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def _sign(self) -> None:
+        """Write the piece of each serving that there is by now."""
+        labels = [NOBODY, *(serving.label for serving in self._servings.all())]
+        signed = [
+            _joined([*((field, quoted(getattr(label, field))) for field in label._fields), ("event_time", b"")])
+            for label in labels
+        ]
+        self._signed = len(self._servings)
+        self._text, self._starts = pieces([*self._first, *signed])
+        self._row_bytes_max = self._unsigned_bytes_max + max(map(len, signed))
 
     def encode(
         self,
@@ -142,6 +140,8 @@ class DecisionEncoder:
         counts it in. `age_us` is null for a record without a timestamp, and negative when its producer's clock is
         ahead.
         """
+        if self._signed != len(self._servings):
+            self._sign()
         count = len(slots)
         values = _NO_TEXT
         if self._features and count:

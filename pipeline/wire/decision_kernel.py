@@ -19,8 +19,9 @@ from pipeline.wire.json_text import (
 from pipeline.wire.murmur2 import partition_of_key
 from pipeline.wire.trace_context import TRACEPARENT_BYTES
 
-# The order of the pieces: one each of these, then two of _MET, then endings, tiers, feature names; where there are
-# classes one for none told, the likeliest ones and the names; then the names of reasons.
+# The order of the pieces: one each of these, then two of _MET, then endings, feature names; where there are classes
+# one for none told, the likeliest ones and the names; then the names of reasons, the trace's, and who answered,
+# nobody first: these alone grow in number.
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
 _QUOTE = 0x22
@@ -46,7 +47,7 @@ COLUMNS = (
     "id_length",
     "key_length",
     "outcome",
-    "tier",
+    "serving",
     "decision",
     "likeliest",
     "probabilities",
@@ -69,7 +70,7 @@ COLUMNS = (
     _AT_ID_LENGTH,
     _AT_KEY_LENGTH,
     _AT_OUTCOME,
-    _AT_TIER,
+    _AT_SERVING,
     _AT_DECISION,
     _AT_LIKELIEST,
     _AT_PROBABILITIES,
@@ -201,10 +202,10 @@ def _write_traceparent(at: int, text: int, starts: Any, piece: int, traceparent:
 
 
 @kernel()
-def _write_source(at: int, text: int, starts: Any, columns: Any, slot: int, traced: int) -> int:
-    """Where the event is from: its trace, which has the last of the pieces, and its record."""
-    if traced:
-        at = _write_traceparent(at, text, starts, len(starts) - 2, columns[_AT_TRACEPARENT] + 56 * slot)
+def _write_source(at: int, text: int, starts: Any, columns: Any, slot: int, trace: int) -> int:
+    """Where the event is from: its trace, if there is a piece for it, and its record."""
+    if trace:
+        at = _write_traceparent(at, text, starts, trace, columns[_AT_TRACEPARENT] + 56 * slot)
     at = write_int(_piece(at, text, starts, _SOURCE), _int(columns, _AT_PARTITION, slot))
     store_u8(at, _COMMA)
     at = write_int(at + 1, _long(columns, _AT_OFFSET, slot))
@@ -251,15 +252,14 @@ def write_decisions(
 ) -> None:
     """Write each slot's decision into `buffer` and its message into `messages`, in order.
 
-    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, tiers, features, classes, reasons, 1 where traces
-    are told, partitions), `now` is (monotonic ns, wall ms, delivery ns). The caller made room for the longest rows.
+    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, features, classes, reasons, 1 where traces are
+    told, partitions), `now` is (monotonic ns, wall ms, delivery ns). The caller made room for the longest rows.
     """
-    decisions, tiers, features, classes, reasons = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
-    traced, partitions = sizes[5], sizes[6]
+    decisions, features, classes, reasons, traced = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
-    first_tier = _ENDINGS + 3 * decisions
-    first_name = first_tier + tiers + 1
+    first_name = _ENDINGS + 3 * decisions
     first_class, first_reason = first_name + features, first_name + features + (1 + 2 * classes if classes else 0)
+    first_serving = first_reason + (1 + reasons if reasons else 0) + traced
     at, text, message = buffer.ctypes.data, text_bytes.ctypes.data, messages.ctypes.data
     values = values_bytes.ctypes.data
     for index in range(len(slots)):
@@ -274,13 +274,13 @@ def write_decisions(
             at = _null(at)
             if classes:
                 at = _piece(at, text, starts, first_class)
-            at = _piece(at, text, starts, first_tier + tiers)
+            at = _piece(at, text, starts, first_serving)
             spent = (total_ns - prepared_ns, prepared_ns, 0, total_ns)
         else:
             at = write_score(at, score[slot])
             if classes:
                 at = _write_classes(at, text, starts, first_class, classes, columns, slot)
-            at = _piece(at, text, starts, first_tier + load_u8(columns[_AT_TIER] + slot))
+            at = _piece(at, text, starts, first_serving + _int(columns, _AT_SERVING, slot))
             waited_ns = _long(columns, _AT_DISPATCH_NS, slot) - arrived_ns - prepared_ns
             spent = (waited_ns, prepared_ns, _long(columns, _AT_SCORE_NS, slot), total_ns)
         at = write_int(at, _long(columns, _AT_EVENT_TIME_MS, slot))
@@ -293,6 +293,6 @@ def write_decisions(
             at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
-        at = _write_source(at, text, starts, columns, slot, traced)
-        _fill_message(message, begin, at - begin, columns, slot, partitions)
+        at = _write_source(at, text, starts, columns, slot, first_serving - 1 if traced else 0)
+        _fill_message(message, begin, at - begin, columns, slot, sizes[5])
         message += 72

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.rows import Outcome, Rows
-from pipeline.wire.decision import DecisionEncoder, TierLabel
+from pipeline.servings import Servings, TierLabel
+from pipeline.wire.decision import DecisionEncoder
 
 TIERS = [
     TierLabel("primary", "fraud-gbt", "1", "CPUExecutionProvider"),
     TierLabel('ru"le é', None, None, None),
 ]
+SERVINGS = Servings.of_ladder([(label, ()) for label in TIERS])
 LABELS = ["approve", "review", "decline"]
 NAMES = ["amount", 'odd "name" \\ ü']
 
@@ -43,7 +45,9 @@ def key_of(message: Any) -> bytes | None:
 
 
 def _new_encoder(features: list[str] | None) -> DecisionEncoder:
-    return DecisionEncoder(pipeline="fraud", topic="transactions", tiers=TIERS, decisions=LABELS, features=features)
+    return DecisionEncoder(
+        pipeline="fraud", topic="transactions", servings=SERVINGS, decisions=LABELS, features=features
+    )
 
 
 # Kept here because an encoder owns the buffer that its messages point to.
@@ -66,6 +70,7 @@ def new_rows(count: int, **more: int) -> Rows:
     rows.id_value[:], rows.id_length[:] = at, -1
     rows.key_length[:] = -1
     rows.outcome[:] = Outcome.SCORED
+    rows.serving[:] = 1
     rows.score[:] = 0.5
     return rows
 

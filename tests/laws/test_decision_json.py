@@ -70,7 +70,7 @@ def written(cases: list[Case]) -> tuple[Any, list[Any]]:
             owners.append(np.frombuffer(case.key + b"!", np.uint8))
             rows.key_address[slot], rows.key_length[slot] = owners[-1].ctypes.data, len(case.key)
         rows.score[slot], rows.outcome[slot] = case.score, case.outcome
-        rows.tier[slot], rows.decision[slot] = case.tier, case.decision
+        rows.serving[slot], rows.decision[slot] = case.tier + 1, case.decision
         rows.event_time_ms[slot] = case.event_time_ms
         rows.partition[slot], rows.offset[slot] = case.partition, case.offset
         rows.features64[slot] = case.features

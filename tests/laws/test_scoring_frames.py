@@ -16,8 +16,8 @@ from pipeline.image.measures import MEASURES
 from pipeline.rows import Rows
 from pipeline.runner import Scored
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
+from pipeline.servings import TierLabel
 from pipeline.tier import ImageView, ModelTier, RuleTier, Tier
-from pipeline.wire.decision import TierLabel
 from tests.frames import CLASSES, image, probabilities, write_classifiers
 
 LABEL = TierLabel("primary", "tiny", "1", CPU)

@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.rows import NO_TIMESTAMP, Outcome
+from pipeline.servings import Serving, Servings, TierLabel
 from pipeline.wire.decision import DecisionEncoder, EncodedMemory
 from tests.laws.decision_reader import (
     LABELS,
     NAMES,
     PLAIN,
+    SERVINGS,
     TIERS,
     WITH_FEATURES,
     decoded,
@@ -41,7 +43,7 @@ def test_the_fields_and_their_order_are_the_contract() -> None:
 
 def test_an_expired_row_has_no_score_and_no_model() -> None:
     rows = new_rows(1)
-    rows.outcome[0], rows.tier[0], rows.decision[0] = Outcome.EXPIRED, 2, 1
+    rows.outcome[0], rows.serving[0], rows.decision[0] = Outcome.EXPIRED, 0, 1
     rows.dispatch_ns[0] = rows.score_ns[0] = 10**15  # what an earlier user of the slot left behind
     (message,) = encoded(PLAIN, rows, slots_of(0))
     read = decoded(message)
@@ -143,7 +145,7 @@ def test_a_text_id_reads_back_as_it_was(identity: str) -> None:
 CLASSED = DecisionEncoder(
     pipeline="vision",
     topic="frames",
-    tiers=TIERS,
+    servings=SERVINGS,
     decisions=LABELS,
     classes=["clean", 'a "b"'],
     reasons=["dirty", "é"],
@@ -184,7 +186,7 @@ def test_whatever_is_told_of_an_image_is_json(
     encoder = DecisionEncoder(
         pipeline="vision",
         topic="frames",
-        tiers=TIERS,
+        servings=SERVINGS,
         decisions=LABELS,
         classes=names,
         reasons=["r", "s" * 50],
@@ -206,3 +208,14 @@ def test_whatever_is_told_of_an_image_is_json(
         told = [[name, value] for name, value in zip(["r", "s" * 50], reasons, strict=True) if not np.isnan(value)]
         assert [name for name, _ in row.get("reasons", [])] == [name for name, _ in told]
         assert ("reasons" in row) == bool(told)
+
+
+def test_who_is_added_while_the_encoder_lives_is_named() -> None:
+    servings = Servings.of_ladder([(label, ()) for label in TIERS])
+    encoder = DecisionEncoder(pipeline="fraud", topic="transactions", servings=servings, decisions=LABELS)
+    rows = new_rows(2)
+    assert decoded(encoded(encoder, rows, slots_of(1))[0])["version"] == "1"
+    longer = TierLabel("primary", "fraud-" + "gbt" * 200, "2", "CPUExecutionProvider")
+    rows.serving[1] = servings.add(Serving(longer, 0, degraded=False))
+    told = [decoded(message) for message in encoded(encoder, rows, slots_of(0, 1))]
+    assert [(row["model"], row["version"]) for row in told] == [("fraud-gbt", "1"), (longer.model, "2")]

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from pipeline.clock import NS_PER_MS
 from pipeline.rows import Outcome, Rows
+from pipeline.servings import Servings, TierLabel
 from pipeline.telemetry.latest import EVERY_MS, KEPT_OF_A_KIND, KINDS_MAX, PICKED_MAX, LatestDecisions
-from pipeline.wire.decision import DecisionEncoder, TierLabel
+from pipeline.wire.decision import DecisionEncoder
 
 ROWS = 64
 KEY = b"customer-7"
@@ -22,12 +23,16 @@ class Bench:
         self.rows = Rows(ROWS, 1)
         labels = [f"label-{number}" for number in range(decisions)]
         self.encoder = DecisionEncoder(
-            pipeline="fraud", topic="transactions", tiers=[TierLabel("primary", "m", "1", "CPU")], decisions=labels
+            pipeline="fraud",
+            topic="transactions",
+            servings=Servings.of_ladder([(TierLabel("primary", "m", "1", "CPU"), ())]),
+            decisions=labels,
         )
         self.key = np.frombuffer(KEY, np.uint8).copy()
         self.rows.key_address[:] = self.key.ctypes.data
         self.rows.key_length[:] = len(KEY)
         self.rows.outcome[:] = Outcome.SCORED
+        self.rows.serving[:] = 1
         self.rows.offset[:] = np.arange(ROWS)
         self.latest = LatestDecisions()
         self.now_ms = 1_000

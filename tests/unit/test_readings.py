@@ -7,8 +7,8 @@ from features.rule import Rule
 from models.cost import CostModel
 from pipeline.intake import IntakeCounts
 from pipeline.scoring import costs, promises
+from pipeline.servings import TierLabel
 from pipeline.tier import ModelTier, RuleTier
-from pipeline.wire.decision import TierLabel
 
 
 class Silent:

@@ -10,12 +10,12 @@ import pytest
 from pipeline.batch import Batch
 from pipeline.rows import Rows
 from pipeline.runner import Scored
+from pipeline.servings import TierLabel
 from pipeline.tier import RuleTier
 from pipeline.trace.batches import EXPIRED, BatchSpans, SpanLimits, new_span_ids
 from pipeline.trace.export import SpanExport
 from pipeline.trace.otel import endpoint_in_force
 from pipeline.trace.told import BatchTold
-from pipeline.wire.decision import TierLabel
 
 CONTEXT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0"
 
