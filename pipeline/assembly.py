@@ -18,6 +18,7 @@ from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
+from pipeline.recurrence import RecurrentRows, recurrences_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.row_layout import SUPERSEDED, layout_of
@@ -64,11 +65,12 @@ class Assembly:
         self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
-        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, clock, self.wake)
         self.decider = decider_of(config, self.rows, self.servings, layout)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
-        self.state = features.new_state(engine.memory_bytes_max)
+        self.recurrences = recurrences_of(tiers, len(features.names), max(engine.buckets))
+        plans = [recurrence.plan for recurrence in self.recurrences.values()]
+        self.state = features.new_state(engine.memory_bytes_max, plans)
         self.guarantee = guarantee_of(
             config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
@@ -87,6 +89,7 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, self._recurrent(), clock, self.wake)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
         self.pulse = Pulse(health, self.readings)
@@ -119,12 +122,18 @@ class Assembly:
             self.tracing.reader,
         )
 
+    def _recurrent(self) -> dict[int, RecurrentRows]:
+        """How tiers with state score, by number."""
+        own = (self.rows, self.intake.columns, self.state)
+        merged = self.replay is not None
+        return {tier: RecurrentRows(*own, found, merged=merged) for tier, found in self.recurrences.items()}
+
     def _outcome_watch(self) -> OutcomeWatch:
         """A replay keeps all partitions' state in one slice."""
         counted = [number for number, tier in enumerate(self.tiers) if isinstance(tier, ModelTier)]
         one_slice = self.replay is not None
         slice_of = (lambda _: 0) if one_slice else (lambda partition: partition)
-        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of)
+        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of, self.recurrences)
 
     def _replay(self) -> tuple[ReplayGroup, ReplayIntake]:
         """Everything that the topics hold now, from its oldest record."""
@@ -179,12 +188,13 @@ class Assembly:
 
     def _state_stage(self, features: FeatureSet, committed: dict[TopicPartition, int]) -> StateStage | None:
         config = self.config
-        kept = bool(features.outcomes and config.checkpoint.url)
+        kept = bool(features.outcomes and config.checkpoint.url) or bool(self.recurrences)
         if not kept and not config.catalog.entities and all(s.role == "decide" for s in config.inputs.values()):
             return None
         self.state_consumer = self._outside_consumer()
         clients = (self.state_consumer, self._partitions, self._watermarks)
-        return build_stage(config, features, self.state, self.positions, *clients, committed, instance_name())
+        of = (features, self.state, self.recurrences, self.positions)
+        return build_stage(config, *of, *clients, committed, instance_name())
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         """Asked of the consumer that reads the topic: another may have forgotten that there is such a partition."""

@@ -14,7 +14,8 @@ class OutcomeWatch:
     """Brings outcome state forward, and writes what it says to `rows.outcomes`.
 
     `tiers`: those whose scores count, which a rule's do not. `slice_of` says which slice a partition's state is in.
-    Rows that end without such a score leave no trace: `missed` counts them.
+    Rows that end without such a score leave no trace: `missed` counts them. Models with state, the tiers
+    `remembering`, have taken a row of theirs in by then; `forgone` counts, for each, the rows that it never saw.
     """
 
     def __init__(
@@ -24,6 +25,7 @@ class OutcomeWatch:
         state: FeatureState,
         tiers: Collection[int],
         slice_of: Callable[[int], int],
+        remembering: Collection[int] = (),
     ) -> None:
         self._rows = rows
         self._columns = columns
@@ -31,9 +33,11 @@ class OutcomeWatch:
         self._tiers = frozenset(tiers)
         self._slice_of = slice_of
         self.missed = 0
+        self.forgone = dict.fromkeys(remembering, 0)
 
     def scored(self, slots: NDArray[np.int32], tier: int) -> None:
         """These rows have their score from this tier. Raises StateFullError when the memory bound is reached."""
+        self._forgo(slots, tier)
         if tier not in self._tiers:
             self.missed += len(slots)
             return
@@ -53,3 +57,8 @@ class OutcomeWatch:
     def expired(self, slots: NDArray[np.int32]) -> None:
         """These rows were not scored."""
         self.missed += len(slots)
+        self._forgo(slots, None)
+
+    def _forgo(self, slots: NDArray[np.int32], by: int | None) -> None:
+        for tier in self.forgone:
+            self.forgone[tier] += len(slots) if tier != by else 0

@@ -56,6 +56,9 @@ class Readings:
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **parts.stage.counts())
         if parts.state.has_outcomes:
             counts["outcomes_missed"] = parts.outcomes.missed
+        for tier, recurrence in parts.recurrences.items():
+            missed = {f"model_state_missed/{recurrence.plan.tier}": parts.outcomes.forgone[tier]}
+            counts.update(recurrence.counts(), **missed)
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
         if parts.replay is not None:

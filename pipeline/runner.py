@@ -1,6 +1,6 @@
 """A batch through its tier: rows gathered, scored, and what came of them written back."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.batch import Batch
 from pipeline.image_rows import NO_CLASS, ImageRows, Told, Unscorable
+from pipeline.recurrence import RecurrentRows
 from pipeline.reuse import Reuse
 from pipeline.rows import Rows
 from pipeline.servings import own_serving
@@ -68,7 +69,10 @@ class _RuleRows:
 
 
 class Runner:
-    """Scores batches by any of the tiers, in memory of its own; None where it is not asked. One thread at a time."""
+    """Scores batches by any of the tiers, in memory of its own; None where it is not asked. One thread at a time.
+
+    `recurrent` are the ways of the tiers that are models with state.
+    """
 
     def __init__(
         self,
@@ -77,12 +81,15 @@ class Runner:
         rows_max: int,
         now_ns: Now,
         reuse: Reuse | None = None,
+        recurrent: Mapping[int, RecurrentRows] | None = None,
     ) -> None:
         self._rows = rows
         self._tiers = tiers
         self._now_ns = now_ns
-        self._ways: dict[int, _Way] = {}
+        self._ways: dict[int, _Way] = dict(recurrent or {})
         for number, tier in enumerate(tiers):
+            if number in self._ways:
+                continue
             if isinstance(tier, RuleTier):
                 self._ways[number] = _RuleRows(rows, tier)
             elif tier is not None and tier.view is None:

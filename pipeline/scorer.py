@@ -4,11 +4,12 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pipeline.batch import Batch
 from pipeline.kafka.wake import Wake
+from pipeline.recurrence import RecurrentRows
 from pipeline.reuse import Reuse
 from pipeline.rows import Rows
 from pipeline.runner import Runner, Scored, learn
@@ -51,9 +52,10 @@ class InlineScorer:
         rows_max: int,
         now_ns: Callable[[], int],
         reuse: Reuse | None = None,
+        recurrent: Mapping[int, RecurrentRows] | None = None,
     ) -> None:
         self._tiers = tiers
-        self._runner = Runner(rows, tiers, rows_max, now_ns, reuse)
+        self._runner = Runner(rows, tiers, rows_max, now_ns, reuse, recurrent)
         self._done: list[Scored] = []
 
     def submit(self, batch: Batch) -> None:

@@ -1,12 +1,13 @@
 """The batcher and the sessions it feeds, as a configuration asks for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import ByClass, Decider
 from pipeline.kafka.wake import Wake
+from pipeline.recurrence import RecurrentRows
 from pipeline.reuse import Reuse, ReuseLimits
 from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
@@ -53,12 +54,18 @@ def reuse_of(config: PipelineConfig, layout: RowLayout, clock: SystemClock) -> R
 
 
 def scorer_of(
-    config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], reuse: Reuse | None, clock: SystemClock, wake: Wake
+    config: PipelineConfig,
+    rows: Rows,
+    tiers: Sequence[Tier],
+    reuse: Reuse | None,
+    recurrent: Mapping[int, RecurrentRows],
+    clock: SystemClock,
+    wake: Wake,
 ) -> Scorer:
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse)
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse, recurrent)
     return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse)
 
 

@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from features.model_state import ModelStatePlan
 from features.rule import Rule
 from models.buckets import worthwhile_buckets
 from models.cost import CostModel
 from models.frame_cost import FrameCost
 from models.manifest import ModelError
+from models.recurrent_session import RecurrentSession
 from models.repository import ModelEntry, Repository
 from models.session import CUDA, ModelSession
 from pipeline.config.model import PipelineConfig
-from pipeline.config.sections import TierSection
+from pipeline.config.sections import StateSection, TierSection
 from pipeline.reuse_report import check_report
 from pipeline.servings import TierLabel
-from pipeline.tier import ImageView, ModelTier, RuleTier, Tier
+from pipeline.tier import ImageView, ModelTier, Recurrent, RuleTier, Tier
 
 
 def open_tiers(config: PipelineConfig, feature_names: Sequence[str]) -> list[Tier]:
@@ -46,7 +48,9 @@ def _model(
     view = _view(config, entry)
     if view is not None and config.reuse.near_bits >= 0 and spec is config.tiers[0]:
         check_report(config.reuse, entry, view.crop)
-    session = ModelSession(
+    plan = _state_plan(config, spec, entry)
+    kind_of_session = ModelSession if plan is None else RecurrentSession
+    session = kind_of_session(
         entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
     )
     runs_ns = session.warm()
@@ -61,7 +65,28 @@ def _model(
     for bucket, runs in runs_ns.items():
         cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
-    return ModelTier(spec.name, session, cost, label, _thresholds(config, spec), view, entry.manifest.sha256)
+    recurrent = Recurrent(plan, session) if plan is not None and isinstance(session, RecurrentSession) else None
+    limits, sha256 = _thresholds(config, spec), entry.manifest.sha256
+    return ModelTier(spec.name, session, cost, label, limits, view, sha256, recurrent)
+
+
+def _state_plan(config: PipelineConfig, spec: TierSection, entry: ModelEntry) -> ModelStatePlan | None:
+    """What the model keeps of which keys, None where it keeps nothing."""
+    state, decided = entry.manifest.state, config.catalog.decided
+    if state is None:
+        if spec.state is not None:
+            raise ModelError(f"tiers: {spec.name}.state: {entry.path} keeps none, expected a model with [state]")
+        return None
+    if config.engine.session != "inline":
+        raise ModelError(
+            f"{entry.path}: it keeps state from one event of a key to the next, found engine.session = "
+            f'"{config.engine.session}", expected "inline": so that no two batches with one key run at once'
+        )
+    section = spec.state or StateSection()
+    key, sha256 = section.key or decided.key, entry.manifest.sha256
+    return ModelStatePlan(
+        spec.name, key, decided.schema_.index(key), section.keys_expected, state.size, sha256
+    )
 
 
 def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:
