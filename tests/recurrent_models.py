@@ -1,5 +1,6 @@
 """Recurrent models of random weights, and what they say of a card's whole history by plain NumPy."""
 
+import shutil
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 
 from models.manifest import Manifest, StateShape, Trained, write_manifest
-from models.repository import sha256_of
+from models.repository import Repository, sha256_of
 from models.train.onnx_gru import INPUT, OUTPUT, STATE, STATE_NEXT, RecurrentWeights, step_onnx
 
 Floats = NDArray[np.float32]
@@ -88,3 +89,23 @@ def by_card(weights: RecurrentWeights, rows: Floats, card: Sequence[Any]) -> NDA
         own = np.flatnonzero(cards == one)
         scores[own] = whole_history(weights, rows[own])
     return scores
+
+
+def fraud_models(folder: Path, inputs: Sequence[str], weights: RecurrentWeights) -> Path:
+    """A repository with the model and what else the fraud pipeline needs."""
+    shutil.copytree(Repository.shipped().folder / "fraud-lite", folder / "fraud-lite", dirs_exist_ok=True)
+    return write_model(folder, weights, inputs)
+
+
+def told_apart(weights: RecurrentWeights, decisions: Sequence[dict[str, Any]], cards: dict[str, Any]) -> float:
+    """How far the scores of decisions are from those of each card's whole history, by the features they carry.
+
+    The first decision of each source counts, in the order of offsets; `cards` has the card of each id.
+    """
+    first: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for decision in decisions:
+        first.setdefault(tuple(decision["source"]), decision)
+    ordered = [first[source] for source in sorted(first)]
+    rows = np.array([list(decision["features"].values()) for decision in ordered], np.float32)
+    expected = by_card(weights, rows, [cards[decision["id"]] for decision in ordered])
+    return float(np.abs(expected - [decision["score"] for decision in ordered]).max())

@@ -70,12 +70,12 @@ class Recipe:
 
     hidden: int = 32
     head: int = 32
-    epochs: int = 30
+    epochs: int = 20
     batch: int = 128
     rate: float = 4e-3
     decay: float = 0.02
-    dropout: float = 0.1
-    fraud_weight: float = 8.0
+    dropout: float = 0.3
+    fraud_weight: float = 2.0
 
 
 class Recurrent:
