@@ -1,7 +1,7 @@
 """The kernels of model state: where a key's state lies, which rows may run together, and the way there and back.
 
-A key's words lie in one block, as a paned entity's do: the sequence of the last event taken in, whether it has changed
-since a checkpoint wrote it, then the state, two float32 a word.
+A key's words lie in one block, as a paned entity's do: the sequence of the last event taken in, whether it has
+changed since a checkpoint wrote it, then the state, two float32 a word.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ LAST = NEWEST
 """The word of the last sequence taken in; before the first event it is less than any."""
 FIRST_WORD = 2
 TAKEN, DISORDERED, NOT_FINITE = range(3)
-"What is counted of rows: taken in; not, since a later event of the key was before; not, since what came is no number."
+"What is counted of rows: taken in; not, as a later event of the key was before; not, as what came is no number."
 _HEADER_BYTES = FIRST_WORD * 8
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 

@@ -140,9 +140,7 @@ class FeatureState:
     all), so that a partition takes its state along; the others are kept once for all.
     """
 
-    def __init__(
-        self, features: FeatureSet, memory_bytes_max: int, models: Sequence[ModelStatePlan] = ()
-    ) -> None:
+    def __init__(self, features: FeatureSet, memory_bytes_max: int, models: Sequence[ModelStatePlan] = ()) -> None:
         self._features = features
         self._model_plans = tuple(models)
         self._bound = MemoryBound(memory_bytes_max)

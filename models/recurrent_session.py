@@ -1,4 +1,4 @@
-"""A recurrent model ready to score: a row and what its entity's last event left go in, a score and what is left out."""
+"""A recurrent model ready to score: a row and what its entity's last event left in, a score and what is left out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -57,7 +57,7 @@ class RecurrentSession(ModelSession):
         out: NDArray[np.float32],
         state_next: NDArray[np.float32],
     ) -> None:
-        """One event of each of n entities: float32[n, features] and [n, state] into scores [n] and the next [n, state].
+        """One event of each of n entities: float32[n, features] and [n, state] into scores [n] and next states.
 
         Raises ValueError when the model gives another number of either.
         """
@@ -67,7 +67,7 @@ class RecurrentSession(ModelSession):
         state_next[:] = following.reshape(state_next.shape)
 
     def run(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-        """As ModelSession's, each row its entity's first event. Raises as `step`, ModelError where no state is left."""
+        """As ModelSession's, each row its entity's first event. Raises as `step`, and ModelError without a state."""
         state = np.zeros((len(rows), self.state_size), np.float32)
         following = np.empty_like(state)
         self.step(rows, state, out, following)

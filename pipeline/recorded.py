@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from features.backfill import BATCH_ROWS, backfill
+from features.backfill import BATCH_ROWS, Taking, backfill
+from features.columns import Columns
+from features.memory_bound import MemoryBound
+from features.model_state import ModelState
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
+from pipeline.recurrence import Recurrence
 from pipeline.rows import Rows
 from pipeline.scoring import servings_of
 from pipeline.servings import own_serving
 from pipeline.tables import json_values
-from pipeline.tier import ModelTier
+from pipeline.tier import ModelTier, Recurrent
 from pipeline.tiers import open_tiers
 
 PACE_ROWS = 100
@@ -25,7 +30,8 @@ QUEUED_ROWS_MAX = 50_000
 def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
     """A decision for each event of the deciding input, in its own order: id, event time (ms), score, decision.
 
-    The first tier scores all, in its largest bucket; recorded events have no deadline. The features are there too
+    The first tier scores all, in its largest bucket; recorded events have no deadline. What a model with state
+    remembers begins empty, and may take `engine.memory_bytes_max` beside the windows. The features are there too
     where `publish.features` asks for them.
     """
     tier = open_tiers(config, tuple(config.features))[0]
@@ -35,11 +41,12 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
     decider = Decider(rows, servings_of([tier]), config.decide.labels.index(config.decide.fallback))
     labels, names = np.array(config.decide.labels), list(config.features)
     rows_max = max(config.engine.buckets)
-    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max):
+    taking = None if tier.recurrent is None else _remembering(config, tier.recurrent, rows)
+    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max, taking):
         features = {name: batch.column(batch.schema.get_field_index(name)) for name in names}
         n = batch.num_rows
         rows.features32[:n] = np.stack([column.to_numpy() for column in features.values()], axis=1)
-        for first in range(0, n, rows_max):
+        for first in range(0, 0 if taking is not None else n, rows_max):
             last = min(n, first + rows_max)
             tier.session.run(rows.features32[first:last], rows.score[first:last])
         decider.scored(np.arange(n, dtype=np.int32))
@@ -51,6 +58,24 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
             **(features if config.publish.features else {}),
         }
         yield pa.RecordBatch.from_arrays(list(made.values()), names=list(made))
+
+
+def _remembering(config: PipelineConfig, recurrent: Recurrent, rows: Rows) -> Taking:
+    """Scores events of a recurrent model in their order, into `rows.score`."""
+    state = ModelState(recurrent.plan, MemoryBound(config.engine.memory_bytes_max))
+    recurrence = Recurrence(recurrent.plan, recurrent.session, len(config.features), max(config.engine.buckets))
+    taken = 0
+
+    def take(columns: Columns, chosen: NDArray[np.int32], features: NDArray[np.float64]) -> None:
+        rows.features32[chosen] = features[chosen]
+        blocks = np.empty(len(chosen), np.int64)
+        state.find(columns, chosen, blocks)
+        nonlocal taken
+        sequence = np.arange(taken, taken + len(chosen))
+        taken += len(chosen)
+        recurrence.score(rows.features32, chosen, blocks, sequence, rows.score)
+
+    return take
 
 
 def produce_events(

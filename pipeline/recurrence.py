@@ -4,6 +4,7 @@ Everything here runs in the loop's thread, as all feature state does.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,7 +131,7 @@ class RecurrentRows:
             ordered = slots[np.lexsort((rows.offset[slots], rows.partition[slots]))]
             sequence, partitions = rows.offset[ordered], rows.partition[ordered]
             bounds = [0, *(np.flatnonzero(np.diff(partitions)) + 1).tolist(), len(ordered)]
-            for first, stop in zip(bounds, bounds[1:], strict=False):
+            for first, stop in pairwise(bounds):
                 state = self._state.models(int(partitions[first]))[name]
                 state.find(self._columns, ordered[first:stop], blocks[first:stop])
         self._recurrence.score(rows.features32, ordered, blocks, sequence, rows.score)

@@ -84,9 +84,7 @@ def _state_plan(config: PipelineConfig, spec: TierSection, entry: ModelEntry) ->
         )
     section = spec.state or StateSection()
     key, sha256 = section.key or decided.key, entry.manifest.sha256
-    return ModelStatePlan(
-        spec.name, key, decided.schema_.index(key), section.keys_expected, state.size, sha256
-    )
+    return ModelStatePlan(spec.name, key, decided.schema_.index(key), section.keys_expected, state.size, sha256)
 
 
 def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:

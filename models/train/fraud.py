@@ -171,9 +171,7 @@ def _check_parity(entry: ModelEntry, booster: lgb.Booster, examples: Examples) -
         raise ModelError(f"{entry.path}: its scores are {apart:g} from the trained model's, {PARITY_MAX:g} allowed")
 
 
-def check_split(
-    examples: Examples, split: Split, chosen: NDArray[np.bool_], tested: NDArray[np.bool_]
-) -> int:
+def check_split(examples: Examples, split: Split, chosen: NDArray[np.bool_], tested: NDArray[np.bool_]) -> int:
     """The frauds to learn from. Raises ModelError when they, or those to test on, do not suffice."""
     frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
     if frauds < 10 or test_frauds < 10:

@@ -1,7 +1,7 @@
 """Training the recurrent fraud model: a score by what a card did before, remembered and not recomputed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import jax
@@ -32,7 +32,7 @@ class Plan:
     name: str = "fraud-gru"
     version: str = "1"
     licence: str = "Apache-2.0"
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 def cards_of(customer: NDArray[np.int64]) -> list[NDArray[np.int64]]:

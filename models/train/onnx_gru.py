@@ -4,16 +4,18 @@ The step is one product of features and state side by side: on a CPU that takes 
 takes in batches of a hundred.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 INPUT, OUTPUT, STATE, STATE_NEXT = "features", "score", "hidden", "hidden_next"
 OPSET, IR_VERSION = 17, 8
 Floats = NDArray[np.float32]
+Shapes = Mapping[str, Sequence[int | None]]
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
@@ -57,8 +59,8 @@ class _Graph:
         self.nodes.append(helper.make_node("Split", [source, given], names, axis=1))
         return names
 
-    def model(self, name: str, inputs: Mapping[str, list[object]], outputs: Mapping[str, list[object]]) -> ModelProto:
-        def tensors(shapes: Mapping[str, list[object]]) -> list[object]:
+    def model(self, name: str, inputs: Shapes, outputs: Shapes) -> ModelProto:
+        def tensors(shapes: Shapes) -> list[ValueInfoProto]:
             return [helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()]
 
         graph = helper.make_graph(self.nodes, name, tensors(inputs), tensors(outputs), self.constants)
@@ -89,15 +91,17 @@ def _head(graph: _Graph, weights: RecurrentWeights, seen: str, state: str) -> No
 
 
 def step_onnx(weights: RecurrentWeights) -> ModelProto:
-    """One event a row: features float32[rows, F], hidden float32[rows, H] -> score [rows, 1], hidden_next [rows, H]."""
+    """One event a row: float32[rows, F] and float32[rows, H] give score [rows, 1] and the next state [rows, H]."""
     graph, size, layers = _Graph(), weights.hidden, weights.layers
     seen = _scale(graph, weights)
-    # Of the candidate, what comes from features and from the state stay apart: the reset gate is for the latter alone.
+    # Of the candidate, what comes of features and of the state stay apart: the reset gate is for the latter.
     of_seen, of_state, none = layers["input"], layers["state"], np.zeros
     product = np.concatenate(
         [
             np.concatenate([of_seen, none((len(of_seen), size), np.float32)], axis=1),
-            np.concatenate([of_state[:, : 2 * size], none((size, size), np.float32), of_state[:, 2 * size :]], axis=1),
+            np.concatenate(
+                [of_state[:, : 2 * size], none((size, size), np.float32), of_state[:, 2 * size :]], axis=1
+            ),
         ]
     )
     bias = np.concatenate([layers["bias"], layers["state_bias"]])
@@ -110,7 +114,7 @@ def step_onnx(weights: RecurrentWeights) -> ModelProto:
     apart = graph.add("Sub", [STATE, candidate], "apart")
     graph.add("Add", [candidate, graph.add("Mul", [update, apart], "stays")], STATE_NEXT)
     _head(graph, weights, seen, STATE_NEXT)
-    hidden: list[object] = [None, size]
+    hidden = [None, size]
     return graph.model(
         "recurrent_step",
         {INPUT: [None, weights.features], STATE: hidden},

@@ -127,7 +127,7 @@ def next_state(weights: Any, seen: Any, state: Any) -> Any:
 
 
 def _logits(weights: Any, seen: Any, given: Any, keep: Any) -> Any:
-    """[n, steps] of standardised features [n, steps, 2 * features]; steps that are not given leave the state alone."""
+    """[n, steps] of standardised features [n, steps, 2 * features]; steps not given leave the state alone."""
 
     def step(state: Any, at: Any) -> Any:
         features, there = at

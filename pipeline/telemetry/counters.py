@@ -118,7 +118,7 @@ COUNTERS = (
         "headrace_model_state_rows",
         "rows",
         ("tier", "what"),
-        "Rows by what they became in a model's state: taken (rows read again at a start too), disordered, not_finite, "
+        "Rows by what they were to a model's state: taken (those read again at a start too), disordered, not_finite "
         "or missed.",
         _model_state,
     ),

@@ -85,7 +85,10 @@ class Ground:
     def wait_for_checkpoints(self) -> None:
         """Until there is one of every partition."""
         until_s = time.monotonic() + STUCK_S
-        while len({path.parent for path in (self.folder / "state").rglob("transactions-*/*.manifest")}) < self.partitions:
+        while (
+            len({path.parent for path in (self.folder / "state").rglob("transactions-*/*.manifest")})
+            < self.partitions
+        ):
             assert time.monotonic() < until_s, "no checkpoint is written"
             time.sleep(0.05)
 
