@@ -15,7 +15,7 @@ from features.columns import Columns
 from features.entity_kernel import DONE
 from features.keys import TABLE_BYTES_A_KEY
 from features.memory_bound import MemoryBound
-from features.model_state_kernel import FIRST_WORD, find_blocks, words_of
+from features.model_state_kernel import FIRST_ROW, FIRST_WORD, find_blocks, words_of
 from features.paned_kernel import Ring
 
 
@@ -57,6 +57,8 @@ class ModelState(BlockState):
         ring = Ring(0, 0, 0, 0, FIRST_WORD, words_of(plan.size))
         super().__init__(plan.name, plan.key_column, plan.keys_expected, ring, bound)
         self.plan = plan
+        addresses = (self._arena.address, self._arena.meta_address, ring.block_words)
+        self._call = np.array([plan.key_column, 0, *addresses], np.int64)
 
     def find(self, columns: Columns, rows: NDArray[np.int32], blocks: NDArray[np.int64]) -> None:
         """Where the state of each row's key lies, into blocks[index]; it stays there. Keys that are new get theirs.
@@ -65,12 +67,12 @@ class ModelState(BlockState):
         """
         first = 0
         while first != DONE:
-            addresses = (self._arena.address, self._arena.meta_address, self._ring.block_words)
+            self._call[FIRST_ROW] = first
             find_blocks(
                 columns.value,
                 columns.length,
                 rows,
-                np.array([self.plan.key_column, first, *addresses], np.int64),
+                self._call,
                 self._keys.table,
                 self._keys.keys,
                 self._keys.lengths,

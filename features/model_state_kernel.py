@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from features.entity_kernel import DONE, OUT_OF_MEMORY, STOPPED_AT
+from features.entity_kernel import BLOCK, CACHE_LINE_WORDS, DONE, OUT_OF_MEMORY, STOPPED_AT
 from features.kernel import kernel
-from features.keys import FULL, find_key
-from features.memory import copy_bytes, load_word, store_word
+from features.keys import FULL, find_key_from, first_place
+from features.memory import copy_bytes, load_word, prefetch, store_word
 from features.paned_kernel import NEWEST, TOUCHED, Ring, block_of
 
 LAST = NEWEST
 """The word of the last sequence taken in; before the first event it is less than any."""
 FIRST_WORD = 2
+KEY_COLUMN, FIRST_ROW, ARENA, META, BLOCK_WORDS = range(5)
+"What a call of `find_blocks` is told."
 TAKEN, DISORDERED, NOT_FINITE = range(3)
 "What is counted of rows: taken in; not, as a later event of the key was before; not, as what came is no number."
 _HEADER_BYTES = FIRST_WORD * 8
@@ -26,6 +28,32 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 def words_of(size: int) -> int:
     """The words of a block with a state of `size` float32."""
     return FIRST_WORD + -(-size // 2)
+
+
+@kernel()
+def _ask_ahead(
+    first: int,
+    stop: int,
+    value: Any,
+    length: Any,
+    rows: Any,
+    plan: Any,
+    table: Any,
+    keys: Any,
+    lengths: Any,
+    key_meta: Any,
+    places: Any,
+) -> None:
+    """Where the search for each key begins; its cache misses, and those of its block, overlap."""
+    for index in range(first, stop):
+        places[index] = first_place(value[rows[index]], length[rows[index]], table, key_meta)
+        prefetch(table.ctypes.data + places[index] * table.itemsize, 0)
+    for index in range(first, stop):
+        guess = max(table[places[index]], 0)
+        prefetch(keys.ctypes.data + guess * keys.itemsize, 0)
+        prefetch(lengths.ctypes.data + guess * lengths.itemsize, 0)
+        for word in range(0, plan[BLOCK_WORDS] + CACHE_LINE_WORDS - 1, CACHE_LINE_WORDS):
+            prefetch(plan[ARENA], guess * plan[BLOCK_WORDS] + min(word, plan[BLOCK_WORDS] - 1))
 
 
 # fmt: off
@@ -40,19 +68,25 @@ def find_blocks(
     # fmt: on
     """The address of the block of each row's key, into blocks[index]; a new key's is empty.
 
-    plan: [key column, first row, the address of the arena and of its meta, words of a block]. counts: as
+    plan: the key's column, the first row, the address of the arena and of its meta, the words of a block. counts: as
     `apply_paned_events`.
     """
-    ring = Ring(0, 0, 0, 0, FIRST_WORD, plan[4])
+    ring = Ring(0, 0, 0, 0, FIRST_WORD, plan[BLOCK_WORDS])
     counts[STOPPED_AT] = DONE
-    for index in range(plan[1], len(rows)):
-        row = rows[index]
-        key = find_key(value[plan[0], row], length[plan[0], row], True, table, keys, lengths, text, key_meta)
-        block = block_of(key, ring, plan[2], plan[3]) if key != FULL else 0
-        if not block:
-            counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, key != FULL
-            return
-        blocks[index] = block
+    for first in range(plan[FIRST_ROW], len(rows), BLOCK):
+        stop = min(first + BLOCK, len(rows))
+        _ask_ahead(first, stop, value[plan[KEY_COLUMN]], length[plan[KEY_COLUMN]], rows, plan, table, keys, lengths, key_meta, blocks)
+        for index in range(first, stop):
+            row = rows[index]
+            text_or_number, bytes_of = value[plan[KEY_COLUMN], row], length[plan[KEY_COLUMN], row]
+            key = find_key_from(
+                blocks[index], text_or_number, bytes_of, True, table, keys, lengths, text, key_meta
+            )
+            block = block_of(key, ring, plan[ARENA], plan[META]) if key != FULL else 0
+            if not block:
+                counts[STOPPED_AT], counts[OUT_OF_MEMORY] = index, key != FULL
+                return
+            blocks[index] = block
 
 
 @kernel("int64(int64[::1], int32[::1], int32[::1], int32[::1], int32[::1])")

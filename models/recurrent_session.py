@@ -73,3 +73,16 @@ class RecurrentSession(ModelSession):
         self.step(rows, state, out, following)
         if not np.isfinite(following).all():
             raise ModelError(f"{self._where}: output {self._state.output} is not finite for a first event")
+
+
+def open_session(
+    entry: ModelEntry,
+    *,
+    providers: Sequence[str],
+    buckets: Sequence[int],
+    feature_names: Sequence[str] = (),
+    threads: int = 1,
+) -> ModelSession:
+    """The session that the manifest asks for. Raises ModelError as it does."""
+    kind = ModelSession if entry.manifest.state is None else RecurrentSession
+    return kind(entry, providers=providers, buckets=buckets, feature_names=feature_names, threads=threads)

@@ -79,7 +79,7 @@ class Recurrence:
         self.waves += waves
         for wave in range(waves):
             chosen = order[self._starts[wave] : self._starts[wave + 1]]
-            at, n = rows[chosen], len(chosen)
+            at, n = rows if waves == 1 else rows[chosen], len(chosen)
             inputs, state, following = self._input[:n], self._state[:n], self._following[:n]
             np.take(features32, at, axis=0, out=inputs, mode="clip")
             gather_state(blocks, chosen, state)

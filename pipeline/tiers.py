@@ -10,9 +10,9 @@ from models.buckets import worthwhile_buckets
 from models.cost import CostModel
 from models.frame_cost import FrameCost
 from models.manifest import ModelError
-from models.recurrent_session import RecurrentSession
+from models.recurrent_session import RecurrentSession, open_session
 from models.repository import ModelEntry, Repository
-from models.session import CUDA, ModelSession
+from models.session import CUDA
 from pipeline.config.model import PipelineConfig
 from pipeline.config.sections import StateSection, TierSection
 from pipeline.reuse_report import check_report
@@ -49,8 +49,7 @@ def _model(
     if view is not None and config.reuse.near_bits >= 0 and spec is config.tiers[0]:
         check_report(config.reuse, entry, view.crop)
     plan = _state_plan(config, spec, entry)
-    kind_of_session = ModelSession if plan is None else RecurrentSession
-    session = kind_of_session(
+    session = open_session(
         entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
     )
     runs_ns = session.warm()

@@ -132,11 +132,11 @@ def register(
     )
     write_manifest(folder / MANIFEST_FILE, manifest)
     entry = repository.load(plan.name, plan.version)
-    _check_parity(open_session(entry, examples), network, examples)
+    _check_parity(session_of(entry, examples), network, examples)
     return entry
 
 
-def open_session(entry: ModelEntry, examples: Examples) -> RecurrentSession:
+def session_of(entry: ModelEntry, examples: Examples) -> RecurrentSession:
     """The session that scores in order, whatever number of cards."""
     return RecurrentSession(entry, providers=[CPU], buckets=[1], feature_names=examples.names)
 
@@ -193,7 +193,7 @@ def train(
     trained = Trained(when=when, how=how, data=data, rows=int(chosen.sum()), positives=frauds, seed=seed)
     entry = register(repository, plan, network, examples, trained)
     progress("measuring")
-    quality = measure(open_session(entry, examples), examples, tested)
+    quality = measure(session_of(entry, examples), examples, tested)
     write_manifest(
         entry.path.parent / MANIFEST_FILE, entry.manifest.model_copy(update={"quality": quality.as_dict()})
     )

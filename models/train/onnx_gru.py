@@ -6,11 +6,15 @@ takes in batches of a hundred.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from models.manifest import ModelError
 
 INPUT, OUTPUT, STATE, STATE_NEXT = "features", "score", "hidden", "hidden_next"
 OPSET, IR_VERSION = 17, 8
@@ -90,29 +94,43 @@ def _head(graph: _Graph, weights: RecurrentWeights, seen: str, state: str) -> No
     graph.add("Sigmoid", [graph.add("Gemm", last, "logit")], OUTPUT)
 
 
+def _product(layers: Mapping[str, Floats]) -> Floats:
+    """The one product of features and state, [features + state, 4 * state]: update, reset, candidate of either.
+
+    What comes of features and what of the state stay apart in the candidate: the reset gate is for the latter.
+    """
+    of_seen, of_state = layers["input"], layers["state"]
+    size = len(of_state)
+    above = [of_seen, np.zeros((len(of_seen), size), np.float32)]
+    below = [of_state[:, : 2 * size], np.zeros((size, size), np.float32), of_state[:, 2 * size :]]
+    return np.concatenate([np.concatenate(above, axis=1), np.concatenate(below, axis=1)])
+
+
+def _step(graph: _Graph, size: int, seen: str, state: str, following: str, of: str = "") -> None:
+    """One step from `state` to `following`, whose own names end in `of`; the constants are there already."""
+    both = graph.add("Concat", [seen, state], f"seen_and_state{of}", axis=1)
+    sums = graph.add("Gemm", [both, "product", "bias"], f"sums{of}")
+    gates, fresh, kept = graph.split(sums, [2 * size, size, size], [f"gates{of}", f"fresh{of}", f"kept{of}"])
+    opened = graph.add("Sigmoid", [gates], f"opened{of}")
+    update, reset = graph.split(opened, [size, size], [f"update{of}", f"reset{of}"])
+    partly = graph.add("Mul", [reset, kept], f"partly{of}")
+    candidate = graph.add("Tanh", [graph.add("Add", [fresh, partly], f"candidate_sum{of}")], f"candidate{of}")
+    apart = graph.add("Sub", [state, candidate], f"apart{of}")
+    graph.add("Add", [candidate, graph.add("Mul", [update, apart], f"stays{of}")], following)
+
+
+def _with_product(weights: RecurrentWeights) -> _Graph:
+    graph, layers = _Graph(), weights.layers
+    graph.constant("product", _product(layers))
+    graph.constant("bias", np.concatenate([layers["bias"], layers["state_bias"]]))
+    return graph
+
+
 def step_onnx(weights: RecurrentWeights) -> ModelProto:
     """One event a row: float32[rows, F] and float32[rows, H] give score [rows, 1] and the next state [rows, H]."""
-    graph, size, layers = _Graph(), weights.hidden, weights.layers
+    graph, size = _with_product(weights), weights.hidden
     seen = _scale(graph, weights)
-    # Of the candidate, what comes of features and of the state stay apart: the reset gate is for the latter.
-    of_seen, of_state, none = layers["input"], layers["state"], np.zeros
-    product = np.concatenate(
-        [
-            np.concatenate([of_seen, none((len(of_seen), size), np.float32)], axis=1),
-            np.concatenate(
-                [of_state[:, : 2 * size], none((size, size), np.float32), of_state[:, 2 * size :]], axis=1
-            ),
-        ]
-    )
-    bias = np.concatenate([layers["bias"], layers["state_bias"]])
-    both = graph.add("Concat", [seen, STATE], "seen_and_state", axis=1)
-    sums = graph.add("Gemm", [both, graph.constant("product", product), graph.constant("bias", bias)], "sums")
-    gates, fresh, kept = graph.split(sums, [2 * size, size, size], ["gates", "fresh", "kept"])
-    update, reset = graph.split(graph.add("Sigmoid", [gates], "opened"), [size, size], ["update", "reset"])
-    partly = graph.add("Mul", [reset, kept], "partly")
-    candidate = graph.add("Tanh", [graph.add("Add", [fresh, partly], "candidate_sum")], "candidate")
-    apart = graph.add("Sub", [STATE, candidate], "apart")
-    graph.add("Add", [candidate, graph.add("Mul", [update, apart], "stays")], STATE_NEXT)
+    _step(graph, size, seen, STATE, STATE_NEXT)
     _head(graph, weights, seen, STATE_NEXT)
     hidden = [None, size]
     return graph.model(
@@ -120,6 +138,41 @@ def step_onnx(weights: RecurrentWeights) -> ModelProto:
         {INPUT: [None, weights.features], STATE: hidden},
         {OUTPUT: [None, 1], STATE_NEXT: hidden},
     )
+
+
+def recurrent_weights(path: Path) -> RecurrentWeights:
+    """The weights back from a step's file. Raises ModelError when it is none that `step_onnx` wrote."""
+    constants = {each.name: numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer}
+    try:
+        product, bias, seen = constants["product"], constants["bias"], len(constants["factor"])
+        size = product.shape[1] // 4
+        layers = {name: constants[name] for name in ("head", "head_bias", "last", "last_bias")}
+        layers["input"] = product[:seen, : 3 * size]
+        layers["state"] = np.concatenate([product[seen:, : 2 * size], product[seen:, 3 * size :]], axis=1)
+        layers["bias"], layers["state_bias"] = bias[: 3 * size], bias[3 * size :]
+        scaling = (constants["gain"], constants["factor"], constants["shift"], float(constants["high"]))
+    except KeyError as missing:
+        raise ModelError(f"{path}: it has no constant {missing}, expected a recurrent model trained here") from None
+    return RecurrentWeights(*scaling, layers)
+
+
+def steps_onnx(weights: RecurrentWeights, steps: int) -> ModelProto:
+    """As `sequence_onnx`, every step written out."""
+    graph, size = _with_product(weights), weights.hidden
+    seen = _scale(graph, weights)
+    ones = graph.constant("ones", np.ones(steps, np.int64))
+    names = [f"seen_{step}" for step in range(steps)]
+    graph.nodes.append(helper.make_node("Split", [seen, ones], [f"{name}_of" for name in names], axis=0))
+    first = graph.constant("first", np.array([0], np.int64))
+    for name in names:
+        graph.add("Squeeze", [f"{name}_of", first], name)
+    nothing = graph.constant("nothing", np.zeros((2 * weights.features, size), np.float32))
+    state = graph.add("MatMul", [names[0], nothing], "state_0")
+    for step, name in enumerate(names):
+        _step(graph, size, name, state, f"state_{step + 1}", f"_{step}")
+        state = f"state_{step + 1}"
+    _head(graph, weights, names[-1], state)
+    return graph.model("recurrent_steps", {INPUT: [steps, None, weights.features]}, {OUTPUT: [None, 1]})
 
 
 def sequence_onnx(weights: RecurrentWeights, steps: int) -> ModelProto:
