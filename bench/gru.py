@@ -1,8 +1,8 @@
 """A model that remembers against one that looks back: what an event costs, and how good the scores are.
 
-CPU time of the process, the ways of a round interleaved, the median of rounds. What is compared at each size of batch:
-one step with the state in the feature state, found, gathered and put back; and the same network over the last 32
-events of each card, whose features lie in a ring, by ONNX's GRU operator or by 32 steps written out, whichever is
+CPU time of the process, the ways of a round interleaved, the median of rounds. What is compared at each size of
+batch: one step with the state in the feature state, found, gathered and put back; and the same network over the last
+32 events of each card, whose features lie in a ring, by ONNX's GRU operator or by 32 steps written out, whichever is
 cheaper there.
 """
 

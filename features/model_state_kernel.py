@@ -75,10 +75,11 @@ def find_blocks(
     counts[STOPPED_AT] = DONE
     for first in range(plan[FIRST_ROW], len(rows), BLOCK):
         stop = min(first + BLOCK, len(rows))
-        _ask_ahead(first, stop, value[plan[KEY_COLUMN]], length[plan[KEY_COLUMN]], rows, plan, table, keys, lengths, key_meta, blocks)
+        column = plan[KEY_COLUMN]
+        _ask_ahead(first, stop, value[column], length[column], rows, plan, table, keys, lengths, key_meta, blocks)
         for index in range(first, stop):
             row = rows[index]
-            text_or_number, bytes_of = value[plan[KEY_COLUMN], row], length[plan[KEY_COLUMN], row]
+            text_or_number, bytes_of = value[column, row], length[column, row]
             key = find_key_from(
                 blocks[index], text_or_number, bytes_of, True, table, keys, lengths, text, key_meta
             )
