@@ -168,6 +168,7 @@ def plot(found: dict[str, Any]) -> None:
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import ScalarFormatter
 
     figure, axis = plt.subplots(figsize=(7, 4))
     sizes = [int(rows) for rows in found]
@@ -175,7 +176,11 @@ def plot(found: dict[str, Any]) -> None:
         label = {"step": "one step", "operator": "32 steps, GRU operator", "written out": "32 steps, written out"}[
             name
         ]
-        axis.loglog(sizes, [found[str(rows)][f"{name}, whole"] for rows in sizes], "o-", base=2, label=label)
+        axis.plot(sizes, [found[str(rows)][f"{name}, whole"] for rows in sizes], "o-", label=label)
+    axis.set_xscale("log", base=2)
+    axis.set_yscale("log")
+    for each in (axis.xaxis, axis.yaxis):
+        each.set_major_formatter(ScalarFormatter())
     axis.set_xlabel("rows a batch")
     axis.set_ylabel("µs of CPU an event, state and all")
     axis.legend()

@@ -21,6 +21,7 @@ from pipeline.config.sections import (
     ModelsSection,
     PipelineSection,
     PublishSection,
+    StateSection,
     TierSection,
     TopicsSection,
 )
@@ -31,6 +32,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[topics]": TopicsSection,
     "[models]": ModelsSection,
     "[[tiers]]": TierSection,
+    "[tiers.state]": StateSection,
     "[decide]": DecideSection,
     "[[overrides]]": OverrideSection,
     "[reuse]": ReuseSection,
