@@ -39,3 +39,17 @@ def test_every_score_is_that_of_the_whole_history(
     found = decisions(bootstrap, "decisions", len(RECORDS))
     assert len(found) == len(RECORDS)
     assert told_apart(WEIGHTS, found, CARDS) < 1e-5
+
+
+def test_what_expires_is_missed_and_leaves_no_trace(
+    embedded: Callable[[dict[str, int]], str], tmp_path: Path
+) -> None:
+    bootstrap = embedded({"transactions": 1, "labels": 1, "decisions": 1, "dead-letters": 1, "metrics": 1})
+    send(bootstrap, "transactions", RECORDS[:200], 1)
+    more = (f"models.folder={tmp_path}", f"tiers.primary.model={NAME}", "pipeline.budget_ms=1")
+    config = configured(bootstrap, *more)
+    fraud_models(tmp_path, tuple(config.features), WEIGHTS)
+    totals = run_until(config, 200).totals
+    taken, missed = (totals.counts[f"model_state_{what}/primary"] for what in ("taken", "missed"))
+    assert (taken, missed) == (totals.outcomes["scored"], 200 - totals.outcomes["scored"])
+    assert missed > 0
