@@ -29,7 +29,8 @@ from models.recurrent_session import RecurrentSession
 from models.repository import Repository
 from models.session import CPU
 from models.train.evaluate import Split, evaluate
-from models.train.fraud import GBT, GBT_TREES, examples_of, fit
+from models.train.examples import examples_of
+from models.train.fraud import GBT, GBT_TREES, fit
 from models.train.gru import Plan, measure, register, session_of, train_network
 from models.train.onnx_gru import INPUT, recurrent_weights, sequence_onnx, steps_onnx
 from pipeline.config.load import load

@@ -78,17 +78,26 @@ class Speed(_Part):
 
 
 class Parity(_Part):
-    """What quantising cost, on images neither model was trained on; it was registered since this is within limits."""
+    """What being cheaper cost, on rows not trained on; the model was registered since this is within limits."""
 
     reference: str
-    """`model/version` of the model that was quantised."""
+    """`model/version` of the model that this is a variant of."""
     images: int
+    """How many rows: images, or feature rows."""
     agreement: float
-    """The share of images that both models put in the same class."""
+    """The share of them that both models put in the same class, or on the same side of every threshold."""
     agreement_min: float
     accuracy_drop: float
-    """Accuracy of the reference less the model's own."""
+    """Quality of the reference less the model's own: accuracy, or average precision of a model of scores."""
     accuracy_drop_max: float
+    accuracy_drop_high: float | None = None
+    """Where the drop may be, with 95 % confidence; None where it was held to its limit as found."""
+    apart_max: float | None = None
+    """The largest difference of a score or a probability."""
+    rank_correlation: float | None = None
+    cost_ratio: float | None = None
+    """CPU time a row over the reference's."""
+    cost_ratio_max: float | None = None
 
 
 class StateShape(_Part):
@@ -177,7 +186,8 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         if value == Manifest.model_fields[key].default:
             continue
         if isinstance(value, dict):
-            tables += ["", f"[{key}]", *(f"{_key(name)} = {_toml(item)}" for name, item in value.items())]
+            items = {name: item for name, item in value.items() if item is not None}
+            tables += ["", f"[{key}]", *(f"{_key(name)} = {_toml(item)}" for name, item in items.items())]
         else:
             lines.append(f"{key} = {_toml(value)}")
     path.write_text("\n".join([*lines, *tables, ""]), encoding="utf-8")

@@ -16,11 +16,13 @@ from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
 from pipeline.kafka.producer import ANY_PARTITION, LaneProducer
 from pipeline.kafka.wake import Wake
+from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.recurrence import RecurrentRows, recurrences_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
+from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
 from pipeline.state.build import build_stage
@@ -66,6 +68,7 @@ class Assembly:
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
         self.decider = decider_of(config, self.rows, self.servings, layout)
+        self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.recurrences = recurrences_of(tiers, len(features.names), max(engine.buckets))
@@ -89,7 +92,9 @@ class Assembly:
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
-        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, self._recurrent(), clock, self.wake)
+        self.recurrent = self._recurrent()
+        self.scorer = scorer_of(config, self.rows, tiers, self.reuse, self.recurrent, clock, self.wake)
+        self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
         self.pulse = Pulse(health, self.readings)
@@ -133,7 +138,7 @@ class Assembly:
         counted = [number for number, tier in enumerate(self.tiers) if isinstance(tier, ModelTier)]
         one_slice = self.replay is not None
         slice_of = (lambda _: 0) if one_slice else (lambda partition: partition)
-        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of, self.recurrences)
+        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of, self.recurrent.values())
 
     def _replay(self) -> tuple[ReplayGroup, ReplayIntake]:
         """Everything that the topics hold now, from its oldest record."""
@@ -170,6 +175,7 @@ class Assembly:
             rows=self.rows,
             in_flight=self.in_flight,
             meter=self.meter,
+            answers=self.answers,
             spans=self.tracing.spans,
             pulse=self.pulse,
             poll_interval_us=self.config.poll_interval_us,

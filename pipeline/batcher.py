@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.admission import LEVELS, admit, levels_of
-from pipeline.batch import AT_ONCE, NEVER_NS, NO_ROWS, Batch, Delivery, Plan, TierCost
+from pipeline.batch import AT_ONCE, NEVER_NS, NO_ROWS, Batch, Delivery, Ladder, Plan, TierCost
 from pipeline.batch_size import best_size, head_rows
 from pipeline.pending import Pending
 
@@ -33,6 +33,8 @@ class Batcher:
     Objective `latency`: an idle session never waits for company. `cost`: it waits until a batch of the least cost a
     row is full, or the first deadline forces it. With `deadlines` off (replay) nothing is ever degraded or expired
     and rows run in the order offered. Every offered slot leaves exactly once: in a batch, in `expired`, or by `drop`.
+
+    Batchers that feed the same sessions share `running`; each names its batches by its own `ladder`.
     """
 
     def __init__(
@@ -45,7 +47,10 @@ class Batcher:
         sessions: int = 1,
         objective: Objective = "latency",
         deadlines: bool = True,
+        ladder: Ladder | None = None,
+        running: list[Batch] | None = None,
     ) -> None:
+        self._ladder = ladder or Ladder(0, tuple(range(len(tiers))))
         self._pending = Pending(deadline_ns, ordered=deadlines)
         self._priority = priority
         self._level: NDArray[np.int64] = np.zeros(len(priority), np.int64)
@@ -57,7 +62,7 @@ class Batcher:
         self._objective = objective
         self._deadlines = deadlines
         self._delivery = AT_ONCE
-        self._running: list[Batch] = []
+        self._running = [] if running is None else running
         self._lower_ran = False
         self._unserved: list[NDArray[np.int32]] = []
         self._given_up: list[NDArray[np.int32]] = []
@@ -105,7 +110,7 @@ class Batcher:
 
     def complete(self, batch: Batch) -> None:
         """The batch has been run; its session is idle. A batch of a rule needs no such word."""
-        self._running = [other for other in self._running if other is not batch]
+        self._running[:] = [other for other in self._running if other is not batch]
 
     def poll(self, now_ns: int, delivery: Delivery = AT_ONCE) -> Plan:
         """Take out what must leave now: at most one batch an idle session, and all that cannot be saved."""
@@ -131,7 +136,7 @@ class Batcher:
         rest = np.concatenate(self._unserved)
         if self._rule is None:
             return Plan(batches, np.concatenate((lost, rest)))
-        return Plan([*batches, Batch(self._rule, rest)] if len(rest) else batches, lost)
+        return Plan([*batches, self._batch(self._rule, rest)] if len(rest) else batches, lost)
 
     def lost_before_ns(self, now_ns: int, delivery: Delivery) -> int:
         """A row due before this is past saving: no tier, usual delivery included, can answer it in time.
@@ -143,9 +148,12 @@ class Batcher:
         certain = self._rule is None and now_ns - min(self._ran_ns, default=now_ns) < PROBE_NS
         return now_ns + delivery.typical_ns + (self._cheapest_ns() if certain else 0)
 
+    def _batch(self, tier: int, slots: NDArray[np.int32]) -> Batch:
+        return Batch(self._ladder.tiers[tier], slots, self._ladder.number)
+
     def _started(self, batch: Batch, now_ns: int) -> Batch:
         self._running.append(batch)
-        self._ran_ns[batch.tier] = now_ns
+        self._ran_ns[self._ladder.tiers.index(batch.tier)] = now_ns
         return batch
 
     def _probes(self, now_ns: int) -> list[Batch]:
@@ -162,7 +170,7 @@ class Batcher:
                 rows, first = best_size(self._sizes, tier.expected_ns, tier, due_ns, ready_ns)
                 first = first if rows else len(due_ns) - 1
                 places = np.arange(first, first + max(1, rows))
-                probes.append(self._started(Batch(number, self._pending.take_at(places)), now_ns))
+                probes.append(self._started(self._batch(number, self._pending.take_at(places)), now_ns))
         return probes
 
     def next_wake_ns(self) -> int:
@@ -199,7 +207,7 @@ class Batcher:
                 self.overloaded = False
                 if self._objective == "cost" and self._can_wait(rows, slack_ns):
                     return None
-                return Batch(0, self._pending.take_first(rows))
+                return self._batch(0, self._pending.take_first(rows))
         return self._weighed(now_ns)
 
     def _can_wait(self, rows: int, slack_ns: int) -> bool:
@@ -223,7 +231,7 @@ class Batcher:
             _, left_out = self._admitted(head, ready_ns + best.promised_ns(head), calm_ns, rows)
             if not left_out:
                 self.overloaded = self._lower_ran = False
-                return Batch(0, self._pending.take_first(head))
+                return self._batch(0, self._pending.take_first(head))
         chosen, left_out = self._admitted(first, ready_ns, took_ns, rows)
         self.overloaded = bool(head or left_out)
         if len(self._scored) > 1 and not self._lower_ran:
@@ -232,7 +240,7 @@ class Batcher:
             if len(urgent) and (batch := self._lower(ready_ns, urgent)):
                 return batch
         self._lower_ran = False
-        batch = Batch(0, self._pending.take_at(chosen))
+        batch = self._batch(0, self._pending.take_at(chosen))
         if len(self._scored) == 1:
             # Who is passed over for having too little time left is not scored after those who have more.
             self._unserved.append(self._pending.take_first(first))
@@ -267,7 +275,7 @@ class Batcher:
         if found is None:
             return None
         self._lower_ran = True
-        return Batch(found[0], self._pending.take_at(found[1]))
+        return self._batch(found[0], self._pending.take_at(found[1]))
 
     def _hopeful(self, now_ns: int) -> Batch | None:
         """No tier promises to serve any row: the best that is expected to. An idle session would serve none."""
@@ -276,13 +284,13 @@ class Batcher:
         for number, tier in enumerate(self._scored):
             rows, first = best_size(self._sizes, tier.expected_ns, tier, due_ns, ready_ns)
             if rows:
-                return Batch(number, self._pending.take_at(np.arange(first, first + rows)))
+                return self._batch(number, self._pending.take_at(np.arange(first, first + rows)))
         return None
 
     def _in_order(self) -> list[Batch]:
         batches = []
         while len(self._pending) and len(self._running) < self._sessions:
-            batch = Batch(0, self._pending.take_first(self._buckets[-1]))
+            batch = self._batch(0, self._pending.take_first(self._buckets[-1]))
             self._running.append(batch)
             batches.append(batch)
         return batches

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from features.kernel import kernel
 from features.keys import identity_of
-from pipeline.batch import NO_ROWS
-from pipeline.batcher import Batcher
+from pipeline.batch import NO_ROWS, Batching
 from pipeline.rows import Rows
 
 
@@ -40,7 +39,7 @@ class Coalescer:
     column of `Rows.reasons` for it.
     """
 
-    def __init__(self, rows: Rows, batcher: Batcher, reason: int) -> None:
+    def __init__(self, rows: Rows, batcher: Batching, reason: int) -> None:
         self._rows = rows
         self._batcher = batcher
         self._reason = reason

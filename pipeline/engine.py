@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.columns import Columns
-from pipeline.batcher import Batcher
+from pipeline.answers import Answers
+from pipeline.batch import Batching
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.dead_letter_log import DeadLetterLog
@@ -20,7 +21,9 @@ from pipeline.kafka.consumer import Lane
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
+from pipeline.router import Router
 from pipeline.rows import Rows
+from pipeline.runner import Scored
 from pipeline.scorer import Scorer
 from pipeline.telemetry.meter import Meter
 from pipeline.trace.batches import BatchSpans
@@ -78,6 +81,8 @@ class RowSource(Protocol):
 
     columns: Columns
     """The events of the rows: a row's slot is its place in both."""
+    router: Router | None
+    """What tells them which route they take, where there are routes."""
 
     @property
     def counts(self) -> IntakeCounts:
@@ -108,7 +113,7 @@ class Engine:
         group: PartitionSource,
         intake: RowSource,
         state: StateSource | None,
-        batcher: Batcher,
+        batcher: Batching,
         coalescer: Coalescer,
         scorer: Scorer,
         outcomes: OutcomeWatch,
@@ -117,6 +122,7 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        answers: Answers | None = None,
         spans: BatchSpans | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
@@ -135,6 +141,7 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._answers = answers
         self._spans = spans
         self._letters = DeadLetterLog(clock.now_ns)
         self._pulse = pulse
@@ -220,17 +227,10 @@ class Engine:
                     self._spans.dispatched(batch)
                 self._scorer.submit(batch)
             finished = self._scorer.finished()
-            for done in finished:
-                self._batcher.complete(done.batch)
-                if done.rejected:
-                    self._bury(self._unscorable(done.rejected))
-                slots = self._in_flight.living(done.slots)
-                self._outcomes.scored(slots, done.batch.tier)
-                self._decider.scored(slots)
-                self._meter.batch(len(slots), done.batch.tier)
-                if self._spans is not None:
-                    self._spans.scored(done, slots)
-                decided.append(slots)
+            decided += [self._answered(done) for done in finished]
+            if len(plan.kept) and self._answers is not None:
+                tier = self._answers.kept(plan.kept, self._clock.now_ns())
+                decided.append(self._decide(plan.kept, tier))
             for expired in (plan.expired, self._coalescer.superseded()):
                 if len(expired):
                     self._outcomes.expired(expired)
@@ -243,6 +243,25 @@ class Engine:
             if not finished:
                 break
         return np.concatenate(decided) if decided else _NO_ROWS
+
+    def _answered(self, done: Scored) -> NDArray[np.int32]:
+        """Take in a batch that was scored; returns the rows that have their answer by it."""
+        self._batcher.complete(done.batch)
+        if done.rejected:
+            self._bury(self._unscorable(done.rejected))
+        slots = self._in_flight.living(done.slots)
+        self._meter.batch(len(slots), done.batch.tier)
+        if self._answers is not None:
+            slots = self._answers.of(done.batch, slots)
+        self._decide(slots, done.batch.tier)
+        if self._spans is not None:
+            self._spans.scored(done, slots)
+        return slots
+
+    def _decide(self, slots: NDArray[np.int32], tier: int) -> NDArray[np.int32]:
+        self._outcomes.scored(slots, tier)
+        self._decider.scored(slots)
+        return slots
 
     def _publish(self, decided: NDArray[np.int32]) -> int:
         """Hand decisions over and take deliveries in; returns how many of both.

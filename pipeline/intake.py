@@ -11,8 +11,7 @@ from features.catalog import InputSpec
 from features.columns import Columns
 from features.state import FeatureState
 from pipeline.backpressure import Backpressure
-from pipeline.batch import NEVER_NS
-from pipeline.batcher import Batcher
+from pipeline.batch import NEVER_NS, Batching
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
 from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
 from pipeline.decode import Reject, key_disagreements
@@ -21,6 +20,7 @@ from pipeline.delivery_time import DeliveryTime
 from pipeline.in_flight import Chunk, InFlight
 from pipeline.kafka.consumer import Lane
 from pipeline.kafka.messages import Messages, headers_at
+from pipeline.router import Router
 from pipeline.rows import Outcome, Rows
 from pipeline.runs import Run, runs_of
 from pipeline.state.positions import Positions
@@ -84,7 +84,7 @@ class Intake:
         limits: IntakeLimits,
         rows: Rows,
         in_flight: InFlight,
-        batcher: Batcher,
+        batcher: Batching,
         state: FeatureState,
         positions: Positions,
         delivery_time: DeliveryTime,
@@ -111,6 +111,7 @@ class Intake:
         self._turn = 0
         self._pressure = Backpressure(max(1, n // 4))
         self.counts = IntakeCounts()
+        self.router: Router | None = None
 
     def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
         """One turn over the lanes, each with its share of what there is room for; returns the bad records.
@@ -164,13 +165,15 @@ class Intake:
             now.wall_ms,
             self._limits.budget_ms * NS_PER_MS,
         )
-        if self._limits.deadline_header:
-            for chunk in run.chunks:
-                self._own_deadlines(chunk, now)
         self.counts.read += run.rows
         newest_ms = int(self._rows.timestamp_ms[run.first : run.stop].max())
         self.counts.ahead_ms = max(self.counts.ahead_ms, newest_ms - now.wall_ms)
         good, rejected = self._decode(run, now)
+        if self.router is not None:
+            self.router.by_fields(good)
+        if self._limits.deadline_header:
+            for chunk in run.chunks:
+                self._own_deadlines(chunk, now)
         lost_before_ns = self._lost_before_ns(now)
         parts = []
         for chunk in run.chunks:
@@ -185,6 +188,8 @@ class Intake:
         self._rows.features_ns[run.first : run.stop] = clock.now_ns() - now.mono_ns
         self._describe(run, good)
         for lost_slots, slots in parts:
+            if self.router is not None:
+                self.router.by_features(slots)
             self._batcher.give_up(lost_slots)
             self._batcher.offer(slots)
         return rejected

@@ -57,8 +57,12 @@ class Readings:
         if parts.state.has_outcomes:
             counts["outcomes_missed"] = parts.outcomes.missed
         for tier, recurrence in parts.recurrences.items():
-            missed = {f"model_state_missed/{recurrence.plan.tier}": parts.outcomes.forgone[tier]}
+            missed = {f"model_state_missed/{recurrence.plan.tier}": parts.recurrent[tier].missed}
             counts.update(recurrence.counts(), **missed)
+        if parts.answers is not None:
+            counts.update(parts.answers.counts())
+        if parts.intake.router is not None:
+            counts.update(parts.intake.router.counts())
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
         if parts.replay is not None:
@@ -100,6 +104,8 @@ class Readings:
             **{f"stalled_s/{name}": seconds for name, seconds in self._stalled_s.items()},
             **costs(parts.tiers),
         }
+        if parts.answers is not None:
+            levels.update(parts.answers.levels())
         if parts.replay is None:
             levels["partitions"] = len(parts.consumer.lanes)
             self._ahead_ms.append(parts.intake.counts.take_ahead_ms())

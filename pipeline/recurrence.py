@@ -118,10 +118,17 @@ class RecurrentRows:
         self._recurrence = recurrence
         self._merged = merged
         self._next = 0
+        self._saw = np.full(rows.capacity_rows, -1, np.int64)
+        self.missed = 0
+
+    def decided(self, slots: NDArray[np.int32]) -> None:
+        """These rows have their outcome, whoever gave it: count those that the model never saw as `missed`."""
+        self.missed += int((self._saw[slots] != self._rows.offset[slots]).sum())
 
     def score(self, slots: NDArray[np.int32]) -> Told:
         """Score them, in place. Raises StateFullError when the memory bound is reached."""
         rows, name = self._rows, self._recurrence.plan.name
+        self._saw[slots] = rows.offset[slots]
         blocks = np.empty(len(slots), np.int64)
         if self._merged:
             ordered, sequence = slots, np.arange(self._next, self._next + len(slots))

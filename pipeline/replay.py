@@ -14,7 +14,7 @@ from features.catalog import InputSpec
 from features.columns import Columns
 from features.merge import merge_runs, run_bounds
 from features.state import FeatureState
-from pipeline.batcher import Batcher
+from pipeline.batch import Batching
 from pipeline.clock import SystemClock
 from pipeline.decode import key_disagreements
 from pipeline.decoders import decoder_of
@@ -23,6 +23,7 @@ from pipeline.intake import GOOD, IntakeCounts, Rejected
 from pipeline.kafka.consumer import Lane, TopicPartition
 from pipeline.kafka.messages import Messages
 from pipeline.replay_group import DeadOfState
+from pipeline.router import Router
 from pipeline.rows import Outcome, Rows
 from pipeline.wire.dead_letter import DeadRecord
 
@@ -110,7 +111,7 @@ class ReplayIntake:
         ends: Mapping[TopicPartition, int],
         rows: Rows,
         in_flight: InFlight,
-        batcher: Batcher,
+        batcher: Batching,
         state: FeatureState,
         rows_max: int,
         value_bytes_max: int,
@@ -135,6 +136,7 @@ class ReplayIntake:
         self.counts = IntakeCounts()
         self.absorbed = 0
         self.dead = DeadOfState()
+        self.router: Router | None = None
 
     @property
     def finished(self) -> bool:
@@ -220,6 +222,9 @@ class ReplayIntake:
             self.columns.value[:, to] = source.columns.value[:, at]
             self.columns.length[:, to] = source.columns.length[:, at]
         self._features(slots, clock)
+        if self.router is not None:
+            self.router.by_fields(slots)
+            self.router.by_features(slots)
         self._fill(run)
         self._batcher.offer(slots)
 

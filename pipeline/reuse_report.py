@@ -1,6 +1,5 @@
 """How often a like picture's answer was wrong, by one model on recorded frames: what such reuse rests on."""
 
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from models.bounds import upper_bound
 from models.repository import ModelEntry
 from pipeline.config.frame_sections import ReuseSection
 from pipeline.config.problems import ConfigError, Problem
@@ -28,7 +28,7 @@ class Reused(msgspec.Struct, frozen=True):
     @property
     def wrong_rate_max(self) -> float:
         """The share of wrong answers that is not exceeded, with 95 % confidence."""
-        return upper_bound(self.wrong, self.reused)
+        return upper_bound(self.wrong, self.reused, DOUBT)
 
 
 class ReuseReport(msgspec.Struct, frozen=True):
@@ -51,34 +51,6 @@ class Seen:
 
     perceptual_hash: int
     decision: int
-
-
-def upper_bound(wrong: int, trials: int) -> float:
-    """The one-sided upper limit of a share at confidence 1 - DOUBT (Clopper and Pearson 1934); 1 without a trial."""
-    if wrong >= trials:
-        return 1.0
-    low, high = wrong / trials, 1.0
-    for _ in range(60):
-        share = (low + high) / 2
-        low, high = (share, high) if _at_most(wrong, trials, share) > DOUBT else (low, share)
-    return high
-
-
-def _at_most(wrong: int, trials: int, share: float) -> float:
-    """How likely at most so many of the trials are wrong when each is with this probability."""
-    if share >= 1.0:
-        return 0.0
-    ways = math.lgamma(trials + 1)
-    return sum(
-        math.exp(
-            ways
-            - math.lgamma(k + 1)
-            - math.lgamma(trials - k + 1)
-            + (k * math.log(share) if k else 0.0)
-            + (trials - k) * math.log1p(-share)
-        )
-        for k in range(wrong + 1)
-    )
 
 
 def replayed(frames: Sequence[Seen], bits: int, near_rows: int) -> Reused:

@@ -26,11 +26,11 @@ class Rows:
 
     Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. `serving` is the number of
-    who answered (`pipeline.servings`). Of an image there are the `probabilities` of each class, the `likeliest` (-1:
-    none told), `measures` and `perceptual_hash` of its pixels; `outcomes` are the features of outcome state,
-    `reasons` has a number for each that applies. What of these is not known of a row is NaN. With `traced` there is
-    the text of each event's `traceparent` (first byte 0: none), and where the headers are that its decision passes
-    on.
+    who answered (`pipeline.servings`), `route` that of the route that the row took, 0 for none. Of an image there
+    are the `probabilities` of each class, the `likeliest` (-1: none told), `measures` and `perceptual_hash` of its
+    pixels; `outcomes` are the features of outcome state, `reasons` has a number for each that applies. What of these
+    is not known of a row is NaN. With `traced` there is the text of each event's `traceparent` (first byte 0: none),
+    and where the headers are that its decision passes on.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Rows:
         self.key_length: NDArray[np.int32] = np.zeros(n, np.int32)
         self.outcome: NDArray[np.int8] = np.zeros(n, np.int8)
         self.tier: NDArray[np.int8] = np.zeros(n, np.int8)
+        self.route: NDArray[np.int8] = np.zeros(n, np.int8)
         self.serving: NDArray[np.int32] = np.zeros(n, np.int32)
         self.decision: NDArray[np.int8] = np.zeros(n, np.int8)
         self.score: NDArray[np.float32] = np.zeros(n, np.float32)

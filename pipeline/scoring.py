@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.batch import Batching
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import ByClass, Decider
 from pipeline.kafka.wake import Wake
+from pipeline.ladder_build import ladders_of
 from pipeline.recurrence import RecurrentRows
 from pipeline.reuse import Reuse, ReuseLimits
 from pipeline.row_layout import LIKE, SAME, RowLayout
@@ -16,8 +18,10 @@ from pipeline.servings import Servings
 from pipeline.tier import ModelTier, Tier
 
 
-def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batcher:
-    """A batcher over the rows' own deadlines and priorities."""
+def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batching:
+    """A batcher over the rows' own deadlines and priorities; several where a cascade or routes ask for them."""
+    if config.cascade.first or config.routes:
+        return ladders_of(config, rows, tiers)
     return Batcher(
         rows.deadline_ns,
         rows.priority,

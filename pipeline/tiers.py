@@ -81,9 +81,22 @@ def _state_plan(config: PipelineConfig, spec: TierSection, entry: ModelEntry) ->
             f"{entry.path}: it keeps state from one event of a key to the next, found engine.session = "
             f'"{config.engine.session}", expected "inline": so that no two batches with one key run at once'
         )
+    _check_first(config, spec, entry)
     section = spec.state or StateSection()
     key, sha256 = section.key or decided.key, entry.manifest.sha256
     return ModelStatePlan(spec.name, key, decided.schema_.index(key), section.keys_expected, state.size, sha256)
+
+
+def _check_first(config: PipelineConfig, spec: TierSection, entry: ModelEntry) -> None:
+    """Of a key's events a model with state sees all, or it does not know the key."""
+    first = config.cascade.first or config.tiers[0].name
+    routes = {f"routes: {route.name}": route.tiers[0] for route in config.routes if route.tiers}
+    for where, tier in {"tiers": first, **routes}.items():
+        if tier != spec.name:
+            raise ModelError(
+                f"{entry.path}: it keeps state in tier {spec.name}, found {where}: {tier} scores first, expected "
+                f"{spec.name}: what another tier answers, it would not remember"
+            )
 
 
 def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:

@@ -123,7 +123,7 @@ def speeds_of(models: Sequence[Path], image_shape: tuple[int, int, int]) -> list
             us_a_row.append(round(min(times[1:]) / 1e3 / batch, 1))
     return [
         Speed(
-            machine=_machine(),
+            machine=machine_name(),
             provider="CPUExecutionProvider",
             threads=1,
             batch=SPEED_BATCHES,
@@ -140,7 +140,7 @@ def _session(model: Path) -> Any:
     return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
 
 
-def _machine() -> str:
+def machine_name() -> str:
     """The processor in words, with how many of it there are."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []

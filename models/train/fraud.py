@@ -1,6 +1,6 @@
 """Training the fraud models: a gradient-boosted one, and a light one for when time is short."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -8,21 +8,18 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from features.backfill import backfill
 from features.catalog import Catalog
 from models.manifest import Manifest, ModelError, Trained, write_manifest
 from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
 from models.session import CPU, ModelSession
 from models.train.evaluate import Quality, Split, evaluate
+from models.train.examples import Examples, check_split, examples_of
 from models.train.onnx_dense import trees_to_dense_onnx
 from models.train.onnx_trees import INPUT, OUTPUT, trees_to_onnx
 
-MS_PER_DAY = 86_400_000
-REPORT_DELAY_MS = 7 * MS_PER_DAY
 PARITY_MAX = 1e-5
 GBT: dict[str, Any] = {
     "objective": "binary",
@@ -45,60 +42,6 @@ the processor foresees its end. Fine bins gain 0.03 AP: risks differ most in the
 GBT_TREES = 100
 LITE: dict[str, Any] = {**GBT, "learning_rate": 0.3}
 LITE_TREES = 10
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows to learn from: float32[rows, features] and what is known of each row."""
-
-    names: tuple[str, ...]
-    rows: NDArray[np.float32]
-    day: NDArray[np.int64]
-    customer: NDArray[np.int64]
-    fraud: NDArray[np.bool_]
-
-
-def labels_of(table: pa.Table) -> pa.Table:
-    """The labels that a file's frauds give rise to, reported a week after each."""
-    frauds = table.filter(table["fraud"])
-    event_time = frauds["event_time"].cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64())
-    return pa.table(
-        {
-            "transaction_id": frauds["transaction_id"],
-            "event_time": event_time,
-            "terminal_id": frauds["terminal_id"],
-            "customer_id": frauds["customer_id"],
-            "fraud": frauds["fraud"],
-            "reported_at": pc.add(event_time, REPORT_DELAY_MS),
-        }
-    )
-
-
-def examples_of(catalog: Catalog, table: pa.Table, progress: Callable[[int], None] = lambda rows: None) -> Examples:
-    """Features of a file of transactions with a `fraud` column, in time order, by the stream's kernels."""
-    for name in ("fraud", "customer_id", "event_time"):
-        if name not in table.column_names:
-            raise ModelError(f"{name}: no such column to train from; there are {', '.join(table.column_names)}")
-    names = tuple(catalog.features)
-    parts: list[NDArray[np.float32]] = []
-    done = 0
-    batches: Iterable[pa.RecordBatch] = backfill(
-        catalog, {catalog.deciding_input: table.to_batches(), "labels": labels_of(table).to_batches()}
-    )
-    for batch in batches:
-        columns = [batch.column(batch.schema.get_field_index(name)).to_numpy() for name in names]
-        parts.append(np.stack(columns, axis=1).astype(np.float32))
-        done += batch.num_rows
-        progress(done)
-    times = table["event_time"].cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()).to_numpy()
-    days = times // MS_PER_DAY
-    return Examples(
-        names,
-        np.concatenate(parts),
-        (days - days[0]).astype(np.int64),
-        table["customer_id"].to_numpy().astype(np.int64),
-        np.asarray(table["fraud"].to_numpy(zero_copy_only=False), np.bool_),
-    )
 
 
 def fit(
@@ -169,17 +112,6 @@ def _check_parity(entry: ModelEntry, booster: lgb.Booster, examples: Examples) -
     apart = float(np.abs(scores - booster.predict(rows)).max())
     if apart > PARITY_MAX:
         raise ModelError(f"{entry.path}: its scores are {apart:g} from the trained model's, {PARITY_MAX:g} allowed")
-
-
-def check_split(examples: Examples, split: Split, chosen: NDArray[np.bool_], tested: NDArray[np.bool_]) -> int:
-    """The frauds to learn from. Raises ModelError when they, or those to test on, do not suffice."""
-    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
-    if frauds < 10 or test_frauds < 10:
-        raise ModelError(
-            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
-            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
-        )
-    return frauds
 
 
 def train(

@@ -15,12 +15,13 @@ from models.recurrent_session import RecurrentSession
 from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
 from models.session import CPU
 from models.train.evaluate import Quality, Split, evaluate
-from models.train.fraud import PARITY_MAX, Examples, check_split, examples_of
+from models.train.examples import Examples, check_split, examples_of
 from models.train.onnx_gru import INPUT, OUTPUT, STATE, STATE_NEXT, RecurrentWeights, step_onnx
 from models.train.recurrent import CLIP, Floats, Recipe, Recurrent, Scaling, Sequences, fit
 
 STEPS, WARM_STEPS = 64, 32
 """The events of a sequence, and how many of them, where there are more before, are only there to be remembered."""
+PARITY_MAX = 1e-5
 PARITY_STEPS, PARITY_CARDS = 48, 64
 THRESHOLDS = (0.3, 0.8)
 

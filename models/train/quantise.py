@@ -35,18 +35,27 @@ class QuantisationError(ModelError):
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]
     """Batches of what the ranges of activations are taken from."""
 
-    def __init__(self, images: NDArray[np.float32]) -> None:
-        self._parts = iter([{INPUT: images[at : at + BATCH]} for at in range(0, len(images), BATCH)])
+    def __init__(self, images: NDArray[np.float32], entry: str) -> None:
+        self._parts = iter([{entry: images[at : at + BATCH]} for at in range(0, len(images), BATCH)])
 
     def get_next(self) -> dict[str, Any] | None:
         """The next batch, or None."""
         return next(self._parts, None)
 
 
-def quantise(model: Path, images: Floats, out: Path, kept: Sequence[str] = (STEM, *HEAD)) -> None:
+def quantise(
+    model: Path,
+    images: Floats,
+    out: Path,
+    kept: Sequence[str] = (STEM, *HEAD),
+    form: QuantFormat = QuantFormat.QDQ,
+    entry: str = INPUT,
+    operators: Sequence[str] | None = None,
+) -> None:
     """Write `out`, the model with int8 convolutions, ranges taken from images float32[rows, C, H, W] of training.
 
-    Nodes named in `kept` stay float32.
+    Nodes named in `kept` stay float32, and where `operators` are given all that are none of them; `entry` is the
+    model's input.
     """
     with tempfile.TemporaryDirectory() as folder:
         shaped = Path(folder) / "shaped.onnx"
@@ -56,13 +65,14 @@ def quantise(model: Path, images: Floats, out: Path, kept: Sequence[str] = (STEM
         quantize_static(
             shaped,
             out,
-            _Pictures(images),
-            quant_format=QuantFormat.QDQ,
+            _Pictures(images, entry),
+            quant_format=form,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
             reduce_range=True,
             nodes_to_exclude=list(kept),
+            op_types_to_quantize=None if operators is None else list(operators),
         )
 
 

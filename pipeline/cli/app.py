@@ -32,7 +32,7 @@ SUMMARIES = {
     "config": "Check a configuration, or show the values in force.",
     "demo": "Simulated traffic through a shipped pipeline, live, with nothing to install.",
     "doctor": "Look at models, folders, broker, topics, offsets and clocks; say what to mend.",
-    "models": "List the models of a repository; measure how far answers about frames carry.",
+    "models": "List the models of a repository; have them cheaper, pair them in a cascade.",
     "plan": "Predict latencies, goodput and the processes that a load needs, in virtual time.",
     "replay": "Put files through the pipeline, or into its topics.",
     "run": "Run a pipeline against Kafka until it is told to stop.",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.cascade import cascade
+from pipeline.cli.optimise import optimise
 from pipeline.cli.reuse import reuse
 
 if TYPE_CHECKING:
@@ -14,9 +16,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List the models of a repository; measure how far answers about frames carry."""
+    """List the models of a repository; have them cheaper, pair them, measure how far answers about frames carry."""
 
 
+models.add_command(cascade)
+models.add_command(optimise)
 models.add_command(reuse)
 
 

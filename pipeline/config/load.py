@@ -91,7 +91,7 @@ def _read(source: Path) -> dict[str, Any]:
 
 def _resolve_paths(tables: dict[str, Any], source: Path) -> None:
     """Folders and files are meant relative to the file that names them."""
-    for section, key in (("models", "folder"), ("reuse", "near_report")):
+    for section, key in (("models", "folder"), ("reuse", "near_report"), ("cascade", "report")):
         table = tables.get(section)
         if isinstance(table, dict) and isinstance(path := table.get(key), str) and path:
             table[key] = str((source.parent / path).absolute())

@@ -7,10 +7,12 @@ from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
+from pipeline.config.cascade_section import CascadeSection, RouteSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
+from pipeline.config.ladder_checks import check_ladders
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -37,6 +39,8 @@ class PipelineConfig(Section):
     entities: dict[str, EntitySpec] = Field(default_factory=dict)
     features: dict[str, FeatureSpec] = Field(default_factory=dict)
     tiers: tuple[TierSection, ...] = Field(min_length=1)
+    cascade: CascadeSection = CascadeSection()
+    routes: tuple[RouteSection, ...] = ()
     decide: DecideSection
     outcome_state: dict[str, OutcomeSpec] = Field(default_factory=dict)
     overrides: tuple[OverrideSection, ...] = ()
@@ -112,6 +116,7 @@ class PipelineConfig(Section):
                 )
             if limits is not None and any(low >= high for low, high in pairwise(limits)):
                 raise ValueError(f"tiers: thresholds of {tier.name}: expected rising numbers, found {list(limits)}")
+        check_ladders(self.cascade, self.routes, self.tiers, self.pipeline, self.catalog)
         if self.decide.classes and self.catalog.decided.format != "image":
             raise ValueError("decide.classes: a model of features has no classes, expected thresholds")
         topics = self.topic_names

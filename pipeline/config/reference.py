@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from features.duration import duration_ms, in_words
+from pipeline.config.cascade_section import CascadeSection, RouteSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.sections import (
@@ -33,6 +34,8 @@ TABLES: dict[str, type[BaseModel]] = {
     "[models]": ModelsSection,
     "[[tiers]]": TierSection,
     "[tiers.state]": StateSection,
+    "[cascade]": CascadeSection,
+    "[[routes]]": RouteSection,
     "[decide]": DecideSection,
     "[[overrides]]": OverrideSection,
     "[reuse]": ReuseSection,

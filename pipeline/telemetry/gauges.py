@@ -1,5 +1,7 @@
 """The gauges of `/metrics`, read from the newest record: what is no longer there is not told any more."""
 
+from collections.abc import Callable
+
 from pipeline.telemetry.families import MS_PER_S, US_PER_S, Family, Samples, level, levels_of, one
 from pipeline.wire.metrics import MetricsRecord
 
@@ -7,6 +9,17 @@ from pipeline.wire.metrics import MetricsRecord
 def _lag(record: MetricsRecord) -> Samples:
     for name, rows in record.lag.items():
         yield tuple(name.rsplit("/", 1)), rows
+
+
+def _edges(name: str) -> Callable[[MetricsRecord], Samples]:
+    """The edges of a range whose number is `name/found`."""
+
+    def read(record: MetricsRecord) -> Samples:
+        for edge in ("low", "high"):
+            if f"{name}/{edge}" in record.levels:
+                yield (edge,), record.levels[f"{name}/{edge}"]
+
+    return read
 
 
 GAUGES = (
@@ -98,6 +111,56 @@ GAUGES = (
         level("state_bytes_max"),
     ),
     Family("headrace_state_keys", "keys", ("entity",), "Keys that have state, by entity.", levels_of("state_keys")),
+    Family(
+        "headrace_cascade_passed_share",
+        "share",
+        (),
+        "Of the last window of rows, the share that a cascade's first model was unsure of.",
+        level("cascade_passed_share/found"),
+    ),
+    Family(
+        "headrace_cascade_passed_share_range",
+        "share",
+        ("edge",),
+        "Where that share is to lie, by the calibration.",
+        _edges("cascade_passed_share"),
+    ),
+    Family(
+        "headrace_cascade_agreement",
+        "share",
+        (),
+        "How far both models agreed on what went on: 1 less the mean distance of their scores, or the share of the "
+        "same class.",
+        level("cascade_agreement/found"),
+    ),
+    Family(
+        "headrace_cascade_agreement_range",
+        "share",
+        ("edge",),
+        "Where that is to lie, by the calibration.",
+        _edges("cascade_agreement"),
+    ),
+    Family(
+        "headrace_cascade_drifted",
+        "0 or 1",
+        (),
+        "1 while either has left its range.",
+        level("cascade_drifted"),
+    ),
+    Family(
+        "headrace_cascade_disagreement",
+        "share",
+        (),
+        "Of the last 2,000 audited rows, the share that the best tier decided otherwise.",
+        level("cascade_disagreement"),
+    ),
+    Family(
+        "headrace_cascade_sure",
+        "1",
+        ("threshold",),
+        "The thresholds in force: the first model is sure of scores below the one and above the other.",
+        levels_of("cascade_sure"),
+    ),
     Family(
         "headrace_checkpoint_age_seconds",
         "seconds",

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from features.backfill import backfill
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.sim.table import simulated_table
 from pipeline.sim.transactions import Population
 from tests.traffic import configured, decisions, label_records, run_until, send, transaction_records

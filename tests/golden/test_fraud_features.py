@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.backfill import backfill
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.config.load import load
 
 ROWS = 400_000

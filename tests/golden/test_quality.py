@@ -10,7 +10,8 @@ import pytest
 from models.repository import Repository
 from models.session import CPU, ModelSession
 from models.train.evaluate import Split, evaluate
-from models.train.fraud import RECIPES, examples_of, fit, register
+from models.train.examples import examples_of
+from models.train.fraud import RECIPES, fit, register
 from pipeline.config.load import load
 
 HANDBOOK_SPLIT = Split(train_from=115)  # 2018-07-25, counted from the file's first day

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import Producer
 
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.cli.cluster import create_topics
 from pipeline.config.load import load
 from pipeline.sim.table import simulated_table

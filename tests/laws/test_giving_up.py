@@ -90,7 +90,7 @@ class Stages:
         ended, self._running = self._running, []
         return ended
 
-    def scored(self, slots: object, tier: int) -> None: ...
+    def scored(self, slots: object, tier: int = 0) -> None: ...
 
     def publish(self, slots: np.ndarray, now: Instant) -> None:
         self.published += slots.tolist()

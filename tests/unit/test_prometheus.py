@@ -46,6 +46,7 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("transactions", "aborted", "commit_us", "checkpoints", "checkpoints_failed"), 1),
         **dict.fromkeys(("checkpoint_bytes", "restored_keys", "rebuilt", "runs", "promises_broken"), 1),
         **dict.fromkeys(("traces", "traceparents_invalid", "tracestates_dropped", "spans", "spans_dropped"), 1),
+        **dict.fromkeys(("cascade_rows/sure", "cascade_audited/same", "cascade_moved", "routed/small"), 1),
         **dict.fromkeys(("runs/primary", "promises_broken/primary", "run_us/primary"), 2_000_000),
         **dict.fromkeys(("run_expected_us/primary", "kafka_errors/producer", "kafka_errors/consumer"), 2_000_000),
     },
@@ -54,6 +55,8 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("rows_pending", "publishing_blocked", "cluster_unreachable", "delivery_ms"), 1.5),
         **dict.fromkeys(("event_time_delay_ms", "clock_skew_ms", "state_bytes", "state_bytes_max"), 1.5),
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
+        **dict.fromkeys(("cascade_drifted", "cascade_disagreement", "cascade_sure/below"), 0.5),
+        **{f"cascade_{name}/{at}": 0.5 for name in ("passed_share", "agreement") for at in ("found", "low", "high")},
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
     },
 )

@@ -65,6 +65,19 @@ def test_threads_would_run_a_key_twice_at_once(tmp_path: Path) -> None:
         open_tiers(config, FEATURES)
 
 
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        (("cascade.first=lite",), "tiers: lite scores first"),
+        (("tiers.primary.model=fraud-lite", f"tiers.lite.model={NAME}"), "tiers: primary scores first"),
+    ],
+)
+def test_a_tier_that_does_not_see_all_keeps_no_state(tmp_path: Path, more: tuple[str, ...], found: str) -> None:
+    config = recurrent(tmp_path, *more)
+    with pytest.raises(ModelError, match=rf"it keeps state in tier \w+, found {found}, expected"):
+        open_tiers(config, FEATURES)
+
+
 def opened(folder: Path, **changes: Any) -> RecurrentSession:
     entry = Repository(write_model(folder, WEIGHTS, FEATURES, **changes)).load(NAME, "1")
     session = open_session(entry, providers=[CPU], buckets=[1, 4], feature_names=FEATURES)

@@ -11,7 +11,7 @@ from models.recurrent_session import RecurrentSession
 from models.repository import Repository
 from models.session import CPU
 from models.train.evaluate import roc_auc
-from models.train.fraud import Examples, labels_of
+from models.train.examples import Examples, labels_of
 from models.train.gru import STEPS, WARM_STEPS, scores_in_order, sequences_of, train_network
 from models.train.recurrent import Recipe
 from pipeline.cli.app import run

@@ -7,20 +7,21 @@ import msgspec
 import numpy as np
 import pytest
 
+from models.bounds import upper_bound
 from pipeline.cli.app import run
 from pipeline.config.load import load
 from pipeline.config.problems import ConfigError
 from pipeline.reuse import Answer, Reuse, ReuseLimits
-from pipeline.reuse_report import ReuseReport, Seen, replayed, upper_bound
+from pipeline.reuse_report import DOUBT, ReuseReport, Seen, replayed
 from pipeline.tiers import open_tiers
 from tests.frames import image, write_classifiers
 
 
 def test_the_bound_is_the_one_of_the_textbook():
-    assert upper_bound(0, 100) == pytest.approx(1 - 0.05 ** (1 / 100))  # the rule of three, exactly
-    assert upper_bound(1, 10) == pytest.approx(0.3942, abs=1e-4)
-    assert upper_bound(5, 100) == pytest.approx(0.1023, abs=1e-4)
-    assert upper_bound(0, 0) == upper_bound(7, 7) == 1.0
+    assert upper_bound(0, 100, DOUBT) == pytest.approx(1 - 0.05 ** (1 / 100))  # the rule of three, exactly
+    assert upper_bound(1, 10, DOUBT) == pytest.approx(0.3942, abs=1e-4)
+    assert upper_bound(5, 100, DOUBT) == pytest.approx(0.1023, abs=1e-4)
+    assert upper_bound(0, 0, DOUBT) == upper_bound(7, 7, DOUBT) == 1.0
 
 
 @pytest.mark.parametrize("bits", [0, 2, 5])

@@ -1,5 +1,6 @@
 """What all training commands share: where models go, the seed, and what is said when a library is not there."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ import click
 
 from pipeline.config.problems import ConfigError, Problem
 
+Span = tuple[int, int]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -31,3 +33,13 @@ def extra_missing(error: ModuleNotFoundError, extra: str) -> ConfigError:
     """The error that says what to install."""
     text = f"{error.name} is not installed; training needs the extra: pip install 'headrace[{extra}]'"
     return ConfigError("", [Problem("", text)])
+
+
+def span(_context: click.Context, option: click.Parameter, text: str | None) -> Span | None:
+    """(first, last) of `FIRST-LAST`, both included."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,18})-(\d{1,18})", text)
+    if found is None or int(found[1]) > int(found[2]):
+        raise click.BadParameter(f"{text!r} is no span of numbers; expected FIRST-LAST, like 1-200", param=option)
+    return int(found[1]), int(found[2])

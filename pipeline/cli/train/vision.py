@@ -1,6 +1,5 @@
 """`headrace train vision`: a classifier of images from a folder for each class, through the stream's own decoder."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,25 +11,14 @@ from numpy.typing import NDArray
 from models.manifest import ImageInput, ModelError
 from models.repository import ModelEntry, Repository
 from pipeline.cli.progress import tell_sometimes
-from pipeline.cli.train.options import extra_missing, out_option, seed_option
+from pipeline.cli.train.options import Span, extra_missing, out_option, seed_option, span
 
 if TYPE_CHECKING:
     from models.train.vision import Plan
     from pipeline.image.folder import Folder
 
-Span = tuple[int, int]
 RATE_FROM_START = 1.5e-3
 """Half of the usual, so that the weights started from are not lost at once."""
-
-
-def _span(_context: click.Context, option: click.Parameter, text: str | None) -> Span | None:
-    """(first, last) of `FIRST-LAST`, both included."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d{1,18})-(\d{1,18})", text)
-    if found is None or int(found[1]) > int(found[2]):
-        raise click.BadParameter(f"{text!r} is no span of numbers; expected FIRST-LAST, like 1-200", param=option)
-    return int(found[1]), int(found[2])
 
 
 @click.command()
@@ -53,13 +41,13 @@ def _span(_context: click.Context, option: click.Parameter, text: str | None) ->
 @click.option(
     "--train-numbers",
     metavar="FIRST-LAST",
-    callback=_span,
+    callback=span,
     help="Train on files whose name ends in such a number, 1-200 say. Default: all that are not held out.",
 )
 @click.option(
     "--holdout-numbers",
     metavar="FIRST-LAST",
-    callback=_span,
+    callback=span,
     help="Hold out files whose name ends in such a number. Default, with --train-numbers: all others.",
 )
 @click.option(
