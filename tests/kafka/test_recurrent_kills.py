@@ -31,7 +31,6 @@ TWO = simulated_table(Population(customers=250, terminals=40, terminals_near=10,
 """Of six days: two processes may be further apart than the delay of a terminal's windows while partitions move."""
 WEIGHTS = random_weights(15, 8)
 APART_MAX = 1e-5
-LIVES = 3
 QUIET_S, STUCK_S = 1.0, 40.0
 
 
@@ -113,19 +112,19 @@ def restored_keys(member: Member) -> list[int]:
     return [int(keys) for keys in re.findall(r"transactions-\w+-\d: (\d+) keys restored from checkpoint", log)]
 
 
-@pytest.mark.parametrize("guarantee", ["at_least_once", "exactly_once"])
+@pytest.mark.parametrize(("guarantee", "lives"), [("at_least_once", 3), ("exactly_once", 2)])
 def test_killed_again_and_again_every_score_is_the_undisturbed_one(
-    kafka_bootstrap: str, topic_suffix: str, tmp_path: Path, guarantee: str
+    kafka_bootstrap: str, topic_suffix: str, tmp_path: Path, guarantee: str, lives: int
 ) -> None:
     ground = Ground(kafka_bootstrap, topic_suffix, tmp_path, ONE, 1)
     member = ground.member(1, "kafka.group.instance.id=one", f"delivery.guarantee={guarantee}", "engine.commit_ms=20")
     with Watch(ground.bootstrap, f"decisions-{ground.suffix}") as watch:
         try:
-            for life in range(LIVES):
-                first, stop = (ground.rows * number // LIVES for number in (life, life + 1))
+            for life in range(lives):
+                first, stop = (ground.rows * number // lives for number in (life, life + 1))
                 member.start()
                 feeding, killed = ground.feed(first, stop, 3.0), first + (stop - first) * 2 // 3
-                if life < LIVES - 1:
+                if life < lives - 1:
                     assert watch.wait_for(killed, time.monotonic() + STUCK_S), member.last_words()
                     ground.wait_for_checkpoints()
                     member.kill()
@@ -136,7 +135,7 @@ def test_killed_again_and_again_every_score_is_the_undisturbed_one(
             member.kill()
     assert not member.surprises
     assert all(row["outcome"] == "scored" for row in found)
-    assert len([keys for keys in restored_keys(member) if keys]) == LIVES - 1, member.last_words(60)
+    assert len([keys for keys in restored_keys(member) if keys]) == lives - 1, member.last_words(60)
     assert ground.apart(found) < APART_MAX
 
 
