@@ -14,6 +14,7 @@ from pipeline.drift import drift_of
 from pipeline.engine import Engine
 from pipeline.group import Group, GroupLimits
 from pipeline.in_flight import InFlight
+from pipeline.input_clients import InputClients
 from pipeline.instance import instance_name
 from pipeline.intake import Intake, IntakeLimits
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
@@ -23,6 +24,7 @@ from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
 from pipeline.reasons import Reasons, reasons_of
+from pipeline.recurrence import RecurrentRows, recurrences_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
 from pipeline.rollout.build import rollouts_of, rolls_out, with_standing_costs
@@ -31,6 +33,7 @@ from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.row_reuse import row_caches_of
 from pipeline.scoring import batcher_of, decider_of, reuse_of, scorer_of, servings_of
+from pipeline.servings import own_serving
 from pipeline.sources import PartitionSource, RowSource
 from pipeline.state.build import build_stage
 from pipeline.state.positions import Positions
@@ -70,6 +73,7 @@ class Assembly:
         self.answerers = Answerers(tiers)
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
+        self.clients = InputClients(config, self.producer, self.wake)
         replay = config.pipeline.mode == "replay"
         layout = layout_of(config, features, tiers)
         self.rows = layout.new_rows(engine.rows_max)
@@ -77,14 +81,14 @@ class Assembly:
         self.tracing = tracing_of(config, self.rows, tiers, instance_name())
         self.batcher = batcher_of(config, self.rows, tiers)
         self.reuse = reuse_of(config, layout, clock)
-        remembered = Remembered(self.reuse, row_caches_of(config, self.rows, self.answerers))
-        self.scorer = scorer_of(config, self.rows, tiers, remembered, clock, self.wake, self.answerers)
         self.biller = biller_of(config, self.rows, tiers, self.servings)
         self.decider = decider_of(config, self.rows, self.servings, layout)
         self.answers = answers_of(config, self.rows, tiers, self.servings, self.batcher, self.decider.scored)
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
-        self.state = features.new_state(engine.memory_bytes_max)
+        self.recurrences = recurrences_of(tiers, len(features.names), max(engine.buckets))
+        plans = [recurrence.plan for recurrence in self.recurrences.values()]
+        self.state = features.new_state(engine.memory_bytes_max, plans)
         self.guarantee = guarantee_of(
             config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
@@ -99,14 +103,20 @@ class Assembly:
         self.group: PartitionSource
         self.intake: RowSource
         if replay:
-            self.consumer = self._outside_consumer()
+            self.consumer = self.clients.outside()
             self.group, self.intake = self._replay()
         else:
-            decided = len(self._partitions(config.catalog.decided.topic))
-            self.consumer = LaneConsumer(self._consumer_settings(), self.wake, decided)
+            self.consumer = self.clients.of_group()
             committer = self.guarantee.committer(self.consumer)
             self.stage = self._state_stage(features, committer.committed)
             self.group, self.intake = self._group(committer), self._intake()
+        self.recurrent = self._recurrent()
+        remembered = Remembered(
+            self.reuse,
+            row_caches_of(config, self.rows, self.answerers),
+            {own_serving(tier): way for tier, way in self.recurrent.items()},
+        )
+        self.scorer = scorer_of(config, self.rows, tiers, remembered, clock, self.wake, self.answerers)
         self.rollouts = self._rollouts(opened)
         self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
@@ -151,18 +161,24 @@ class Assembly:
             self.config, opened, parts, self.clock, instance_name(), self.wake.ring, self.in_flight.offsets
         )
 
+    def _recurrent(self) -> dict[int, RecurrentRows]:
+        """How tiers with state score, by number."""
+        own = (self.rows, self.intake.columns, self.state)
+        merged = self.replay is not None
+        return {tier: RecurrentRows(*own, found, merged=merged) for tier, found in self.recurrences.items()}
+
     def _outcome_watch(self) -> OutcomeWatch:
         """A replay keeps all partitions' state in one slice."""
         counted = [number for number, tier in enumerate(self.tiers) if isinstance(tier, ModelTier)]
         one_slice = self.replay is not None
         slice_of = (lambda _: 0) if one_slice else (lambda partition: partition)
-        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of)
+        return OutcomeWatch(self.rows, self.intake.columns, self.state, counted, slice_of, self.recurrent.values())
 
     def _replay(self) -> tuple[ReplayGroup, ReplayIntake]:
         """Everything that the topics hold now, from its oldest record."""
         engine, starts, ends = self.config.engine, {}, {}
         for spec in self.config.inputs.values():
-            for partition in self._partitions(spec.topic):
+            for partition in self.clients.partitions(spec.topic):
                 starts[partition], ends[partition] = self.consumer.watermarks(partition, engine.request_ms_max)
         rows_max = min(engine.poll_rows_max, engine.rows_max // 4)
         self.replay = ReplayIntake(
@@ -206,35 +222,21 @@ class Assembly:
             poll_interval_us=self.config.poll_interval_us,
         )
 
-    def _consumer_settings(self) -> dict[str, str]:
-        """An offset that is lost is an error that is named, never a silent jump to either end."""
-        return {**self.config.kafka.consumer_settings(), "auto.offset.reset": "error"}
-
-    def _outside_consumer(self) -> LaneConsumer:
-        """For reading any input outside the group; the end of a partition is told."""
-        settings = {**self._consumer_settings(), "enable.partition.eof": "true"}
-        outside = {name: value for name, value in settings.items() if not name.startswith("group.")}
-        partitions = sum(len(self._partitions(spec.topic)) for spec in self.config.inputs.values())
-        return LaneConsumer(outside, self.wake, partitions)
-
     def _state_stage(self, features: FeatureSet, committed: dict[TopicPartition, int]) -> StateStage | None:
         config = self.config
-        kept = bool(features.outcomes and config.checkpoint.url)
+        kept = bool(features.outcomes and config.checkpoint.url) or bool(self.recurrences)
         if not kept and not config.catalog.entities and all(s.role == "decide" for s in config.inputs.values()):
             return None
-        self.state_consumer = self._outside_consumer()
-        clients = (self.state_consumer, self._partitions, self._watermarks)
-        return build_stage(config, features, self.state, self.positions, *clients, committed, instance_name())
+        self.state_consumer = self.clients.outside()
+        clients = (self.state_consumer, self.clients.partitions, self._watermarks)
+        of = (features, self.state, self.recurrences, self.positions)
+        return build_stage(config, *of, *clients, committed, instance_name())
 
     def _watermarks(self, partition: TopicPartition) -> tuple[int, int]:
         """Asked of the consumer that reads the topic: another may have forgotten that there is such a partition."""
         decided = partition.topic == self.config.catalog.decided.topic
         reader = self.consumer if decided or self.state_consumer is None else self.state_consumer
         return reader.watermarks(partition, self.config.engine.request_ms_max)
-
-    def _partitions(self, topic: str) -> list[TopicPartition]:
-        count = self.producer.partition_count(topic, self.config.engine.request_ms_max)
-        return [TopicPartition(topic, number) for number in range(count)]
 
     def _group(self, committer: Committer) -> Group:
         engine = self.config.engine

@@ -58,6 +58,9 @@ class Readings:
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **parts.stage.counts())
         if parts.state.has_outcomes:
             counts["outcomes_missed"] = parts.outcomes.missed
+        for tier, recurrence in parts.recurrences.items():
+            missed = {f"model_state_missed/{recurrence.plan.tier}": parts.recurrent[tier].missed}
+            counts.update(recurrence.counts(), **missed)
         if parts.answers is not None:
             counts.update(parts.answers.counts())
         if parts.intake.router is not None:

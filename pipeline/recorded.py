@@ -8,16 +8,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from features.backfill import BATCH_ROWS, backfill
+from features.backfill import BATCH_ROWS, Taking, backfill
+from features.columns import Columns
+from features.memory_bound import MemoryBound
+from features.model_state import ModelState
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
 from pipeline.ladder_build import thresholds_of
+from pipeline.recurrence import Recurrence
 from pipeline.rows import Rows
 from pipeline.scoring import servings_of
 from pipeline.servings import own_serving
 from pipeline.tables import json_values
-from pipeline.tier import ModelTier, Tier
+from pipeline.tier import ModelTier, Recurrent, Tier
 from pipeline.tiers import open_tiers
 
 PACE_ROWS = 100
@@ -28,24 +32,29 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
     """A decision for each event of the deciding input, in its own order: id, event time (ms), score, decision.
 
     The first tier scores all, in its largest bucket, or with a cascade what its first model is unsure of; recorded
-    events have no deadline and take no routes. The features are there too where `publish.features` asks for them.
+    events have no deadline and take no routes. What a model with state remembers begins empty, and may take
+    `engine.memory_bytes_max` beside the windows. The features are there too where `publish.features` asks for them.
     """
     tiers = open_tiers(config, tuple(config.features))
     rows = Rows(BATCH_ROWS, len(config.features))
     decider = Decider(rows, servings_of(tiers), config.decide.labels.index(config.decide.fallback))
-    cascade = [tier.name for tier in tiers].index(config.cascade.first) if config.cascade.first else None
+    first = [tier.name for tier in tiers].index(config.cascade.first) if config.cascade.first else 0
+    asked_first = tiers[first]
+    recurrent = asked_first.recurrent if isinstance(asked_first, ModelTier) else None
     labels, names = np.array(config.decide.labels), list(config.features)
     rows_max = max(config.engine.buckets)
-    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max):
+    taking = None if recurrent is None else _remembering(config, recurrent, rows)
+    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max, taking):
         features = {name: batch.column(batch.schema.get_field_index(name)) for name in names}
         n = batch.num_rows
         rows.features32[:n] = np.stack([column.to_numpy() for column in features.values()], axis=1)
-        for first in range(0, n, rows_max):
-            slots = np.arange(first, min(n, first + rows_max), dtype=np.int32)
-            if cascade is not None:
-                _score(rows, tiers, cascade, slots)
-                slots = slots[thresholds_of(config).unsure(rows.score[slots])]
-            _score(rows, tiers, 0, slots)
+        for start in range(0, n, rows_max):
+            slots = np.arange(start, min(n, start + rows_max), dtype=np.int32)
+            if taking is None:
+                _score(rows, tiers, first, slots)
+            rows.serving[slots] = own_serving(first)
+            if first:
+                _score(rows, tiers, 0, slots[thresholds_of(config).unsure(rows.score[slots])])
         decider.scored(np.arange(n, dtype=np.int32))
         made = {
             "id": batch.column(0),
@@ -66,6 +75,24 @@ def _score(rows: Rows, tiers: Sequence[Tier], number: int, slots: NDArray[np.int
         tier.session.run(rows.features32[slots], scores)
     rows.score[slots] = scores
     rows.serving[slots] = own_serving(number)
+
+
+def _remembering(config: PipelineConfig, recurrent: Recurrent, rows: Rows) -> Taking:
+    """Scores events of a recurrent model in their order, into `rows.score`."""
+    state = ModelState(recurrent.plan, MemoryBound(config.engine.memory_bytes_max))
+    recurrence = Recurrence(recurrent.plan, recurrent.session, len(config.features), max(config.engine.buckets))
+    taken = 0
+
+    def take(columns: Columns, chosen: NDArray[np.int32], features: NDArray[np.float64]) -> None:
+        rows.features32[chosen] = features[chosen]
+        blocks = np.empty(len(chosen), np.int64)
+        state.find(columns, chosen, blocks)
+        nonlocal taken
+        sequence = np.arange(taken, taken + len(chosen))
+        taken += len(chosen)
+        recurrence.score(rows.features32, chosen, blocks, sequence, rows.score)
+
+    return take
 
 
 def produce_events(

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from features.model_state import ModelStatePlan
 from features.rule import Rule
 from models.cost import Calibration
 from models.explain import Explainer
@@ -21,6 +22,20 @@ class Session(Protocol):
 
     def run(self, rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
         """Score float32[n, features] into float32[n], or float32[n, channels, height, width] into [n, classes]."""
+        ...
+
+
+class StepSession(Protocol):
+    """What is asked of a recurrent model's session."""
+
+    def step(
+        self,
+        rows: NDArray[np.float32],
+        state: NDArray[np.float32],
+        out: NDArray[np.float32],
+        state_next: NDArray[np.float32],
+    ) -> None:
+        """One event of each of n entities: float32[n, features] and [n, state] into scores [n] and next states."""
         ...
 
 
@@ -67,6 +82,14 @@ class ImageView:
 
 
 @dataclass(frozen=True, slots=True)
+class Recurrent:
+    """What a recurrent model remembers, and the session that goes a step on."""
+
+    plan: ModelStatePlan
+    session: StepSession
+
+
+@dataclass(frozen=True, slots=True)
 class ModelTier:
     """A way to score that needs a session, and what is known of its cost. Without a `view` it takes features."""
 
@@ -82,6 +105,8 @@ class ModelTier:
     """Where reasons are asked for."""
     reference: Reference | None = None
     """Of the first tier, where drift is looked for."""
+    recurrent: Recurrent | None = None
+    """Of a model with state."""
 
 
 @dataclass(frozen=True, slots=True)

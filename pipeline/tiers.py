@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+from features.model_state import ModelStatePlan
 from features.rule import Rule
 from models.buckets import worthwhile_buckets
 from models.cost import CostModel
 from models.explain import Explainer
 from models.frame_cost import FrameCost
 from models.manifest import ModelError
+from models.recurrent_session import RecurrentSession, open_session
 from models.reference import REFERENCE_FILE, Reference, read_reference
 from models.repository import ModelEntry, Repository
-from models.session import CUDA, ModelSession
+from models.session import CUDA
 from models.trees import TREES_FILE, read_trees
 from pipeline.config.model import PipelineConfig
-from pipeline.config.sections import TierSection
+from pipeline.config.sections import StateSection, TierSection
 from pipeline.reuse_report import check_report
 from pipeline.servings import TierLabel
-from pipeline.tier import ImageView, ModelTier, RuleTier, Tier
+from pipeline.tier import ImageView, ModelTier, Recurrent, RuleTier, Tier
 
 
 def open_tiers(config: PipelineConfig, feature_names: Sequence[str]) -> list[Tier]:
@@ -52,6 +54,11 @@ def open_version(
     repository = Repository(Path(folder)) if folder else Repository.shipped()
     if sha256 and (found := repository.load(model, version).manifest.sha256) != sha256:
         raise ModelError(f"{model}/{version}: sha256 is {found} here, {sha256} is what was rolled out")
+    if first.recurrent is not None or repository.load(model, version).manifest.state is not None:
+        raise ModelError(
+            f"{model}/{version}: it, or {first.label.model}/{first.label.version} in tier {spec.name}, keeps state, which "
+            f"another version cannot go on with: expected it in the configuration, and a restart"
+        )
     other = spec.model_copy(update={"model": model, "version": version})
     ready = _model(config, other, tuple(config.features), repository)
     _check_alike([first, ready])
@@ -70,7 +77,8 @@ def _model(
     view = _view(config, entry)
     if view is not None and config.reuse.near_bits >= 0 and spec is config.tiers[0]:
         check_report(config.reuse, entry, view.crop)
-    session = ModelSession(
+    plan = _state_plan(config, spec, entry)
+    session = open_session(
         entry, providers=spec.providers, buckets=config.engine.buckets, feature_names=feature_names
     )
     runs_ns = session.warm()
@@ -85,6 +93,7 @@ def _model(
     for bucket, runs in runs_ns.items():
         cost.seed(bucket, runs)
     label = TierLabel(spec.name, spec.model, spec.version, session.provider)
+    recurrent = Recurrent(plan, session) if plan is not None and isinstance(session, RecurrentSession) else None
     return ModelTier(
         spec.name,
         session,
@@ -95,6 +104,7 @@ def _model(
         entry.manifest.sha256,
         explainer_of(entry) if config.explain.decisions else None,
         reference_of(entry) if config.drift.enabled and spec is config.tiers[0] else None,
+        recurrent,
     )
 
 
@@ -118,6 +128,36 @@ def reference_of(entry: ModelEntry) -> Reference:
             f"expected one that `headrace train fraud` wrote, or drift.enabled = false"
         )
     return read_reference(path, entry.manifest.inputs)
+
+
+def _state_plan(config: PipelineConfig, spec: TierSection, entry: ModelEntry) -> ModelStatePlan | None:
+    """What the model keeps of which keys, None where it keeps nothing."""
+    state, decided = entry.manifest.state, config.catalog.decided
+    if state is None:
+        if spec.state is not None:
+            raise ModelError(f"tiers: {spec.name}.state: {entry.path} keeps none, expected a model with [state]")
+        return None
+    if config.engine.session != "inline":
+        raise ModelError(
+            f"{entry.path}: it keeps state from one event of a key to the next, found engine.session = "
+            f'"{config.engine.session}", expected "inline": so that no two batches with one key run at once'
+        )
+    _check_first(config, spec, entry)
+    section = spec.state or StateSection()
+    key, sha256 = section.key or decided.key, entry.manifest.sha256
+    return ModelStatePlan(spec.name, key, decided.schema_.index(key), section.keys_expected, state.size, sha256)
+
+
+def _check_first(config: PipelineConfig, spec: TierSection, entry: ModelEntry) -> None:
+    """Of a key's events a model with state sees all, or it does not know the key."""
+    first = config.cascade.first or config.tiers[0].name
+    routes = {f"routes: {route.name}": route.tiers[0] for route in config.routes if route.tiers}
+    for where, tier in {"tiers": first, **routes}.items():
+        if tier != spec.name:
+            raise ModelError(
+                f"{entry.path}: it keeps state in tier {spec.name}, found {where}: {tier} scores first, expected "
+                f"{spec.name}: what another tier answers, it would not remember"
+            )
 
 
 def _view(config: PipelineConfig, entry: ModelEntry) -> ImageView | None:

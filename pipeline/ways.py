@@ -1,7 +1,7 @@
 """The ways to score: a model of features, a model of images, a rule; with what is remembered of earlier rows."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ from models.session import CUDA
 from pipeline.answering import Answerer
 from pipeline.image_rows import NO_CLASS, ImageRows, Told
 from pipeline.models_run import DeviceSession
+from pipeline.recurrence import RecurrentRows
 from pipeline.reuse import Reuse
 from pipeline.row_cache import RowCache
 from pipeline.row_reuse import CachedRows
@@ -33,11 +34,13 @@ class Way(Protocol):
 class Remembered:
     """What ways know of rows that came before, shared by all threads that score; nothing where it is not asked for.
 
-    `reuse` has the answers about frames; `cache_of` gives the scores of feature rows by an answerer's number.
+    `reuse` has the answers about frames; `cache_of` gives the scores of feature rows by an answerer's number, and
+    `recurrent` has the ways of models with state by theirs: they are the loop's own.
     """
 
     reuse: Reuse | None = None
     cache_of: Callable[[int], RowCache] | None = None
+    recurrent: Mapping[int, RecurrentRows] = field(default_factory=dict)
 
 
 class Ways:
@@ -54,6 +57,8 @@ class Ways:
         rows, tier, known = self._rows, who.tier, self._remembered
         if isinstance(tier, RuleTier):
             return _RuleRows(rows, tier), None
+        if who.number in known.recurrent:
+            return known.recurrent[who.number], None
         device = DeviceSession(tier.session, self._now_ns) if tier.label.provider == CUDA else None
         session: Session = device or tier.session
         if tier.view is not None:

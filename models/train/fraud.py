@@ -17,7 +17,7 @@ from models.reference import REFERENCE_FILE, reference_of
 from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
 from models.session import CPU, ModelSession
 from models.train.evaluate import Quality, Split, evaluate
-from models.train.examples import Examples, examples_of
+from models.train.examples import Examples, check_split, examples_of
 from models.train.onnx_dense import trees_to_dense_onnx
 from models.train.onnx_trees import INPUT, OUTPUT, trees_to_onnx
 from models.train.tree_file import trees_of
@@ -148,12 +148,7 @@ def train(
     chosen = split.train_rows(examples.day)
     tested = split.test_rows(examples.day, examples.customer, examples.fraud)
     days = (examples.day >= split.test_from) & (examples.day < split.test_from + split.test_days)
-    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
-    if frauds < 10 or test_frauds < 10:
-        raise ModelError(
-            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
-            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
-        )
+    frauds = check_split(examples, split, chosen, tested)
     entries = []
     for recipe in RECIPES:
         progress(f"training {recipe.name} on {int(chosen.sum()):,} rows")

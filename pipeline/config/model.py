@@ -111,6 +111,12 @@ class PipelineConfig(Section):
                     f"outcome_state: {name}.key: found {spec.key!r}, expected {decided.key!r}, the key of topic "
                     f"{decided.topic!r}: such state moves with its partition"
                 )
+        for tier in self.tiers:
+            if tier.state is not None and tier.state.key not in ("", decided.key):
+                raise ValueError(
+                    f"tiers: {tier.name}.state.key: found {tier.state.key!r}, expected {decided.key!r}, the key of "
+                    f"topic {decided.topic!r}: such state moves with its partition"
+                )
         if self.reuse.near_bits >= 0 and decided.format != "image":
             raise ValueError("reuse.near_bits: only images look alike, the topic holds none: expected exact_rows")
         return self

@@ -27,6 +27,7 @@ from pipeline.config.sections import (
     ModelsSection,
     PipelineSection,
     PublishSection,
+    StateSection,
     TierSection,
     TopicsSection,
 )
@@ -37,6 +38,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[topics]": TopicsSection,
     "[models]": ModelsSection,
     "[[tiers]]": TierSection,
+    "[tiers.state]": StateSection,
     "[cascade]": CascadeSection,
     "[[routes]]": RouteSection,
     "[decide]": DecideSection,

@@ -79,6 +79,15 @@ class ModelsSection(Section):
     """A model repository; relative to the configuration file. Unset: the models that are shipped."""
 
 
+class StateSection(Section):
+    """`[tiers.state]`: what a model with state remembers of each key; needed only to say how many there are."""
+
+    key: StrictStr = ""
+    """The topic's key, so that the state moves with its partition. Unset: that."""
+    keys_expected: Rows = 1024
+    """How many keys a partition has: the table for them is made so large at once."""
+
+
 class TierSection(Section):
     """`[[tiers]]`: a way to score, best first."""
 
@@ -94,6 +103,8 @@ class TierSection(Section):
     """ONNX Runtime's names. What is asked for is what runs, or the process does not start."""
     thresholds: tuple[StrictFloat, ...] | None = None
     """This tier's own, where its scores lie on another scale than `decide.thresholds`."""
+    state: StateSection | None = None
+    """Of a model with state alone."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "TierSection":

@@ -12,10 +12,20 @@ def _answered(record: MetricsRecord) -> Samples:
         yield (tier, "false"), record.overdue.get(tier, 0)
 
 
+_MODEL_STATE = "model_state_"
+
+
 def _reused(record: MetricsRecord) -> Samples:
     for match in ("same", "like"):
         if f"reused_{match}" in record.counts:
             yield (match,), record.counts[f"reused_{match}"]
+
+
+def _model_state(record: MetricsRecord) -> Samples:
+    for name, rows in record.counts.items():
+        kind, _, tier = name.partition("/")
+        if kind.startswith(_MODEL_STATE):
+            yield (tier, kind.removeprefix(_MODEL_STATE)), rows
 
 
 COUNTERS = (
@@ -155,6 +165,14 @@ COUNTERS = (
         (),
         "Rows that outcome state knows nothing of: expired, or answered by a rule.",
         count("outcomes_missed"),
+    ),
+    Family(
+        "headrace_model_state_rows",
+        "rows",
+        ("tier", "what"),
+        "Rows by what they were to a model's state: taken (those read again at a start too), disordered, not_finite "
+        "or missed.",
+        _model_state,
     ),
     Family("headrace_model_runs", "runs", ("tier",), "Runs of a tier's session.", counts_of("runs")),
     Family(

@@ -41,6 +41,7 @@ RECORD = MetricsRecord(
     histograms={name: {127: 3} for name in HISTOGRAMS},
     counts={
         **dict.fromkeys(("read", "disordered", "key_disagreements", "unreadable_deadlines", "not_finite"), 1),
+        **dict.fromkeys(("model_state_taken/primary", "model_state_missed/primary"), 1),
         **dict.fromkeys(("outcomes_missed", "reused_same", "reused_like", "held", "undeliverable"), 1),
         **dict.fromkeys(("transactions", "aborted", "commit_us", "checkpoints", "checkpoints_failed"), 1),
         **dict.fromkeys(("checkpoint_bytes", "restored_keys", "rebuilt", "runs", "promises_broken"), 1),
