@@ -23,12 +23,11 @@ from pipeline.kafka.wake import Wake
 from pipeline.ladder_build import answers_of
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.readings import Pulse, Readings
-from pipeline.reasons import Reasons, reasons_of
+from pipeline.reasons import reasons_of
 from pipeline.recurrence import RecurrentRows, recurrences_of
 from pipeline.replay import ReplayIntake
 from pipeline.replay_group import ReplayGroup
-from pipeline.rollout.build import rollouts_of, rolls_out, with_standing_costs
-from pipeline.rollout.rollouts import Rollouts
+from pipeline.rollout.build import rollouts_of, with_standing_costs
 from pipeline.router import router_of
 from pipeline.row_layout import SUPERSEDED, layout_of
 from pipeline.row_reuse import row_caches_of
@@ -67,14 +66,13 @@ class Assembly:
         self.config = config
         self.clock = clock
         self.wake = Wake()
-        opened, tiers = tiers, with_standing_costs(config, tiers)
-        self.tiers = tiers
+        opened, self.tiers = tiers, with_standing_costs(config, tiers)
+        tiers = self.tiers
         self.servings = servings_of(tiers)
         self.answerers = Answerers(tiers)
         engine = config.engine
         self.producer = LaneProducer(config.kafka.plain_producer_settings(), self.wake)
         self.clients = InputClients(config, self.producer, self.wake)
-        replay = config.pipeline.mode == "replay"
         layout = layout_of(config, features, tiers)
         self.rows = layout.new_rows(engine.rows_max)
         self.in_flight = InFlight(self.rows)
@@ -87,37 +85,22 @@ class Assembly:
         self.coalescer = Coalescer(self.rows, self.batcher, layout.reason(SUPERSEDED))
         self.positions = Positions()
         self.recurrences = recurrences_of(tiers, len(features.names), max(engine.buckets))
-        plans = [recurrence.plan for recurrence in self.recurrences.values()]
+        plans = [each.plan for each in self.recurrences.values()]
         self.state = features.new_state(engine.memory_bytes_max, plans)
         self.guarantee = guarantee_of(
             config, self.servings, layout, self.producer, self.rows, self.in_flight, self.wake, clock.instant
         )
         self.outlet = self.guarantee.outlet
-        self.reasons: Reasons | None = None
-        if layout.explained:
-            self.reasons = reasons_of(config, self.rows, self.servings, self.outlet, self.batcher, clock)
+        self.reasons = reasons_of(config, layout, self.rows, self.servings, self.outlet, self.batcher, clock)
         self.drift = drift_of(config, self.rows, tiers, clock)
         self.state_consumer: LaneConsumer | None = None
         self.stage: StateStage | None = None
         self.replay: ReplayIntake | None = None
-        self.group: PartitionSource
-        self.intake: RowSource
-        if replay:
-            self.consumer = self.clients.outside()
-            self.group, self.intake = self._replay()
-        else:
-            self.consumer = self.clients.of_group()
-            committer = self.guarantee.committer(self.consumer)
-            self.stage = self._state_stage(features, committer.committed)
-            self.group, self.intake = self._group(committer), self._intake()
+        self.group, self.intake = self._sources(features)
         self.recurrent = self._recurrent()
-        remembered = Remembered(
-            self.reuse,
-            row_caches_of(config, self.rows, self.answerers),
-            {own_serving(tier): way for tier, way in self.recurrent.items()},
-        )
-        self.scorer = scorer_of(config, self.rows, tiers, remembered, clock, self.wake, self.answerers)
-        self.rollouts = self._rollouts(opened)
+        self.scorer = scorer_of(config, self.rows, tiers, self._remembered(), clock, self.wake, self.answerers)
+        rolled = (self.rows, self.tiers, self.servings, self.answerers, self.intake.columns)
+        self.rollouts = rollouts_of(config, opened, rolled, clock, self.wake.ring, self.in_flight.offsets)
         self.intake.router = router_of(config, self.rows, self.intake.columns)
         self.outcomes = self._outcome_watch()
         self.readings = Readings(self)
@@ -125,6 +108,15 @@ class Assembly:
         self.meter = self._meter(tiers, [self._publish_metrics, *sinks])
         self.outlet.on_bury = self.meter.buried
         self.engine = self._engine()
+
+    def _sources(self, features: FeatureSet) -> tuple[PartitionSource, RowSource]:
+        if self.config.pipeline.mode == "replay":
+            self.consumer = self.clients.outside()
+            return self._replay()
+        self.consumer = self.clients.of_group()
+        committer = self.guarantee.committer(self.consumer)
+        self.stage = self._state_stage(features, committer.committed)
+        return self._group(committer), self._intake()
 
     def _intake(self) -> Intake:
         engine, pipeline = self.config.engine, self.config.pipeline
@@ -152,14 +144,9 @@ class Assembly:
             self.tracing.reader,
         )
 
-    def _rollouts(self, opened: Sequence[Tier]) -> Rollouts | None:
-        """Versions beside each other, where the configuration lets them change."""
-        if not rolls_out(self.config):
-            return None
-        parts = (self.rows, self.tiers, self.servings, self.answerers, self.intake.columns)
-        return rollouts_of(
-            self.config, opened, parts, self.clock, instance_name(), self.wake.ring, self.in_flight.offsets
-        )
+    def _remembered(self) -> Remembered:
+        caches = row_caches_of(self.config, self.rows, self.answerers)
+        return Remembered(self.reuse, caches, {own_serving(tier): way for tier, way in self.recurrent.items()})
 
     def _recurrent(self) -> dict[int, RecurrentRows]:
         """How tiers with state score, by number."""
@@ -246,13 +233,7 @@ class Assembly:
         limits = GroupLimits(
             drain_ns_max, engine.request_ms_max, reset, committed_ms_max, self.config.checkpoint.on_lost
         )
-        return Group(
-            self.consumer,
-            self.stage,
-            self.in_flight.watermarks,
-            committer,
-            limits,
-        )
+        return Group(self.consumer, self.stage, self.in_flight.watermarks, committer, limits)
 
     def _meter(self, tiers: Sequence[Tier], sinks: Sequence[Sink]) -> Meter:
         return Meter(

@@ -13,6 +13,7 @@ from pipeline.clock import SystemClock
 from pipeline.config.model import PipelineConfig
 from pipeline.outlet import Publisher
 from pipeline.reason_budget import ReasonBudget
+from pipeline.row_layout import RowLayout
 from pipeline.rows import Outcome, Rows
 from pipeline.servings import Servings
 
@@ -159,13 +160,16 @@ class Reasons:
 
 def reasons_of(
     config: PipelineConfig,
+    layout: RowLayout,
     rows: Rows,
     servings: Servings,
     outlet: Publisher,
     batcher: Batching,
     clock: SystemClock,
-) -> Reasons:
-    """Reasons as the configuration asks for them; a replay, which has no deadlines, gives all."""
+) -> Reasons | None:
+    """Reasons as the configuration asks for them, None where it does not; a replay, without deadlines, gives all."""
+    if not layout.explained:
+        return None
     asked = config.explain.decisions
     return Reasons(
         rows,

@@ -56,8 +56,8 @@ def open_version(
         raise ModelError(f"{model}/{version}: sha256 is {found} here, {sha256} is what was rolled out")
     if first.recurrent is not None or repository.load(model, version).manifest.state is not None:
         raise ModelError(
-            f"{model}/{version}: it, or {first.label.model}/{first.label.version} in tier {spec.name}, keeps state, which "
-            f"another version cannot go on with: expected it in the configuration, and a restart"
+            f"{model}/{version}: it, or {first.label.model}/{first.label.version} in tier {spec.name}, keeps state, "
+            f"which another version cannot go on with: expected it in the configuration, and a restart"
         )
     other = spec.model_copy(update={"model": model, "version": version})
     ready = _model(config, other, tuple(config.features), repository)

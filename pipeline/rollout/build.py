@@ -8,6 +8,7 @@ from features.columns import Columns
 from pipeline.answering import Answerers
 from pipeline.clock import SystemClock
 from pipeline.config.model import PipelineConfig
+from pipeline.instance import instance_name
 from pipeline.rollout.control_topic import TopicReader
 from pipeline.rollout.follower import Follower, TierFollow
 from pipeline.rollout.keys import KeyPlaces
@@ -62,15 +63,19 @@ def rollouts_of(
     opened: Sequence[Tier],
     parts: tuple[Rows, list[Tier], Servings, Answerers, Columns],
     clock: SystemClock,
-    instance: str,
     wake: Callable[[], None],
     offsets: Callable[[], dict[str, tuple[int, int]]],
-) -> Rollouts:
-    """`opened` are the configured tiers as they were opened, the list in `parts` those with standing costs.
+) -> Rollouts | None:
+    """Versions beside each other, None where the configuration does not let them change.
+
+    `opened` are the configured tiers as they were opened, the list in `parts` those with standing costs.
 
     Reads the control topic to its end and loads what is in force. Raises KafkaError naming the topic or the address.
     """
+    if not rolls_out(config):
+        return None
     rows, tiers, servings, answerers, columns = parts
+    instance = instance_name()
     spec, digest = config.catalog.decided, config_sha256(config)
     places = KeyPlaces(columns, spec.schema_.index(spec.key))
     loop = LoopParts(rows, tiers, servings, answerers, places, len(config.decide.labels))
