@@ -52,7 +52,7 @@ def test_what_differs_is_told_by_its_key() -> None:
             "inputs: A decides transactions, B decides frames: expected the same events",
         ),
         (
-            side("B", 'decide.labels=["yes", "perhaps", "no"]', "decide.fallback=no").config,
+            side("B", 'decide.labels=["yes", "perhaps", "no"]', "decide.fallback=no", "cost.detected=[]").config,
             "decide.labels: A decides approve, review, decline, B yes, perhaps, no: expected the same labels",
         ),
         (
