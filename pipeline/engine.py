@@ -202,7 +202,7 @@ class Engine:
         if done.rejected:
             self._bury(self._unscorable(done.rejected))
         slots = self._in_flight.living(done.slots)
-        self._meter.batch(len(slots), done.batch.tier)
+        self._meter.batch(len(slots))
         if self._answers is not None:
             slots = self._answers.of(done.batch, slots)
         self._decide(slots, done.batch.tier)

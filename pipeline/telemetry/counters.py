@@ -86,7 +86,7 @@ COUNTERS = (
         "Events whose own deadline could not be read; they had the pipeline's budget.",
         count("unreadable_deadlines"),
     ),
-    Family("headrace_tier_rows", "rows", ("tier",), "Rows scored, by tier.", each(lambda record: record.tiers)),
+    Family("headrace_tier_rows", "rows", ("tier",), "Rows answered, by tier.", each(lambda record: record.tiers)),
     Family(
         "headrace_tier_delivered",
         "decisions",
