@@ -25,7 +25,7 @@ from bench._machine import save
 from bench.cascade_front import read
 from models.cascade_report import read_report
 from models.train.evaluate import average_precision
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.config.load import load
 from pipeline.recorded import produce_events
 

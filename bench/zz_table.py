@@ -184,6 +184,16 @@ def vision_quality(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [(f"{what}; one training of those in docs/vision-models.md", f"{told} right")]
 
 
+def gru(found: dict[str, Any]) -> list[tuple[str, str]]:
+    us = found["us_an_event"]["128"]
+    again = min(us["operator, whole"], us["written out, whole"])
+    name = (
+        f"a recurrent model, state and all: one step against its last {found['steps']} events again, batches of 128"
+    )
+    kept = f"{found['state_bytes_a_card']} against {found['ring_bytes_a_card']:,} bytes a card"
+    return [(name, f"{us['step, whole']:.1f} against {again:.1f} us of CPU an event; {kept}")]
+
+
 def main() -> None:
     rows: list[tuple[str, str]] = []
     machine = ""
@@ -196,6 +206,7 @@ def main() -> None:
         ("batcher", batcher),
         ("overload", overload),
         ("kernels", kernels),
+        ("gru", gru),
         ("images", images),
         ("vision", vision),
         ("vision_live", vision_live),

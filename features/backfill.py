@@ -4,7 +4,7 @@ Inputs are merged as a replay merges topics: by the time an event came to be kno
 the file's order is kept.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -79,13 +79,21 @@ class _Merge:
         return bool(self._ended.all())
 
 
+Taking = Callable[[Columns, NDArray[np.int32], NDArray[np.float64]], None]
+"""Told of events of the deciding input in their order: where they are, which rows, float64 features by row."""
+
+
 def backfill(
-    catalog: Catalog, tables: Mapping[str, Iterable[pa.RecordBatch]], memory_bytes_max: int = MEMORY_BYTES_MAX
+    catalog: Catalog,
+    tables: Mapping[str, Iterable[pa.RecordBatch]],
+    memory_bytes_max: int = MEMORY_BYTES_MAX,
+    taking: Taking | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Features of the deciding input's rows, in the file's order: its id, its event time (ms), float64 features.
 
     `tables` has record batches by input name; a state input may be left out. Memory is bounded by the state and
-    one batch an input. Raises FileFieldError for columns that do not fit, StateFullError at the memory bound.
+    one batch an input. `taking` is told of all rows of a batch before it is yielded; a row is its place in it. Raises
+    FileFieldError for columns that do not fit, StateFullError at the memory bound.
     """
     features = FeatureSet(catalog)
     state = features.new_state(memory_bytes_max)
@@ -99,7 +107,10 @@ def backfill(
             if source.name == catalog.deciding_input and source.batch is not None:
                 yield _result(source, features.names, out)
         for lane, rows in merge.runs():
-            _apply(state, sources[lane], rows, out if sources[lane].name == catalog.deciding_input else None)
+            decided = sources[lane].name == catalog.deciding_input
+            _apply(state, sources[lane], rows, out if decided else None)
+            if decided and taking is not None:
+                taking(sources[lane].columns, rows, out)
 
 
 def _apply(state: FeatureState, source: _Source, rows: NDArray[np.int32], out: NDArray[np.float64] | None) -> None:

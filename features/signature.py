@@ -5,13 +5,14 @@ from typing import Any
 from features.aggregates import OP
 from features.catalog import Catalog
 from features.entity import EntityPlan
+from features.model_state import ModelStatePlan
 from features.outcome_spec import OutcomeSpec
 from features.paned import PanedPlan
 
 Signature = dict[str, Any]
 """Names and numbers only, so that it can be stored and compared."""
 OUTCOMES = "outcomes"
-"""The name that only signatures of outcome state have: no topic holds what it was made of."""
+"""The name that only signatures of outcome state have: changed, it begins anew, and nothing is read again for it."""
 
 
 def signature_of(plan: EntityPlan | PanedPlan, catalog: Catalog) -> Signature:
@@ -43,6 +44,13 @@ def signature_of_outcomes(spec: OutcomeSpec, catalog: Catalog) -> Signature:
     """The signature of a declaration of outcome state."""
     field = catalog.decided.fields[spec.key]
     return {"key": f"{spec.key}: {field.type}.{field.decimals or 0}", OUTCOMES: spec.model_dump()["features"]}
+
+
+def signature_of_model(plan: ModelStatePlan, catalog: Catalog) -> Signature:
+    """The signature of what a recurrent model remembers: another model's state means something else."""
+    field = catalog.decided.fields[plan.key]
+    state = {"model": plan.sha256, "size": plan.size}
+    return {"key": f"{plan.key}: {field.type}.{field.decimals or 0}", OUTCOMES: state}
 
 
 def why_unfit(stored: Signature, wanted: Signature) -> str:

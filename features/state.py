@@ -14,6 +14,7 @@ from features.entity import EntityPlan, EntityState, plan_entity
 from features.expression import Program, column_scales, compile_expression, run_program
 from features.kernel import kernel
 from features.memory_bound import MemoryBound
+from features.model_state import ModelState, ModelStatePlan
 from features.outcome_state import OutcomePlan, OutcomeState
 from features.paned import PanedPlan, PanedState, plan_paned
 
@@ -25,7 +26,7 @@ BEYOND = 2**63 - 1
 
 WindowState = EntityState | PanedState
 """The windows of one entity, exact or paned."""
-KeptState = WindowState | OutcomeState
+KeptState = WindowState | OutcomeState | ModelState
 """All that a slice takes along."""
 
 
@@ -101,9 +102,11 @@ class FeatureSet:
         """Whether some state is fed by all partitions of the deciding input."""
         return any(plan.shared for plan in self.entities)
 
-    def new_state(self, memory_bytes_max: int = MEMORY_BYTES_MAX) -> "FeatureState":
-        """Empty state for this set; all that it ever holds together takes `memory_bytes_max` at most."""
-        return FeatureState(self, memory_bytes_max)
+    def new_state(
+        self, memory_bytes_max: int = MEMORY_BYTES_MAX, models: Sequence[ModelStatePlan] = ()
+    ) -> "FeatureState":
+        """Empty state for this set, and for what `models` remember; all of it takes `memory_bytes_max` at most."""
+        return FeatureState(self, memory_bytes_max, models)
 
 
 def _parts(
@@ -137,12 +140,14 @@ class FeatureState:
     all), so that a partition takes its state along; the others are kept once for all.
     """
 
-    def __init__(self, features: FeatureSet, memory_bytes_max: int) -> None:
+    def __init__(self, features: FeatureSet, memory_bytes_max: int, models: Sequence[ModelStatePlan] = ()) -> None:
         self._features = features
+        self._model_plans = tuple(models)
         self._bound = MemoryBound(memory_bytes_max)
         self._global = {plan.name: _empty(plan, self._bound) for plan in features.entities if plan.shared}
         self._local: dict[int, dict[str, WindowState]] = {}
         self._outcomes: dict[int, dict[str, OutcomeState]] = {}
+        self._models: dict[int, dict[str, ModelState]] = {}
         self._deciding = features.catalog.deciding_input
 
     def apply(
@@ -228,24 +233,35 @@ class FeatureState:
             self._outcomes[slice_id] = {plan.name: OutcomeState(plan, self._bound) for plan in plans}
         return self._outcomes[slice_id]
 
+    def models(self, slice_id: int) -> dict[str, ModelState]:
+        """What recurrent models remember of a slice's keys."""
+        if slice_id not in self._models:
+            self._models[slice_id] = {plan.name: ModelState(plan, self._bound) for plan in self._model_plans}
+        return self._models[slice_id]
+
     @property
-    def has_local_windows(self) -> bool:
-        """Whether a slice has windows of its own, which its topic can bring back."""
-        return any(not plan.shared for plan in self._features.entities)
+    def comes_back(self) -> bool:
+        """Whether a slice has state of its own that its topic can bring back: windows, what models remember."""
+        return bool(self._model_plans) or any(not plan.shared for plan in self._features.entities)
 
     def open_slice(self, slice_id: int) -> None:
         """Reserve and touch a partition's memory now, rather than at its first event."""
-        self._slice(slice_id)
-        self.outcomes(slice_id)
+        self.entities(slice_id)
 
     def drop_slice(self, slice_id: int) -> None:
         """Forget a partition's own entities: it is another process's now, and their memory is free for others."""
-        for state in (*self._local.pop(slice_id, {}).values(), *self._outcomes.pop(slice_id, {}).values()):
-            state.close()
+        for kept in (self._local, self._outcomes, self._models):
+            for state in kept.pop(slice_id, {}).values():
+                state.close()
 
     def entities(self, slice_id: int | None) -> dict[str, KeptState]:
-        """The states of a slice, opened if it is not; None: of those that are kept once for all partitions."""
-        return {**self._global} if slice_id is None else {**self._slice(slice_id), **self.outcomes(slice_id)}
+        """The states of a slice, opened if it is not; None: of those that are kept once for all partitions.
+
+        Windows come before what models remember, so that of a checkpoint no window is behind what was made of it.
+        """
+        if slice_id is None:
+            return {**self._global}
+        return {**self._slice(slice_id), **self.outcomes(slice_id), **self.models(slice_id)}
 
     def clear(self, slice_id: int | None) -> None:
         """Forget what a slice holds, or (None) the global entities: all of them are empty again."""
@@ -271,7 +287,8 @@ class FeatureState:
 
     def _by_entity(self) -> dict[str, list[KeptState]]:
         found: dict[str, list[KeptState]] = {name: [state] for name, state in self._global.items()}
-        slices: list[Mapping[str, KeptState]] = [*self._local.values(), *self._outcomes.values()]
+        kept = (self._local, self._outcomes, self._models)
+        slices: list[Mapping[str, KeptState]] = [states for by_slice in kept for states in by_slice.values()]
         for states in slices:
             for name, state in states.items():
                 found.setdefault(name, []).append(state)

@@ -4,9 +4,12 @@ import re
 import tomllib
 from datetime import date
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[\w-][\w.-]*$")]
 
 
 class ModelError(ValueError):
@@ -100,6 +103,16 @@ class Parity(_Part):
     cost_ratio_max: float | None = None
 
 
+class StateShape(_Part):
+    """What a recurrent model keeps of an entity from one event to the next: float32[rows, size], zeros at first."""
+
+    input: str
+    """The ONNX input that takes it."""
+    output: str
+    """The ONNX output that gives what the next event of the entity takes."""
+    size: int = Field(ge=1, le=4096)
+
+
 class Manifest(_Part):
     """`manifest.toml`, beside `model.onnx`."""
 
@@ -120,7 +133,9 @@ class Manifest(_Part):
     the likeliest class's probability, and a pipeline has to say which class means which decision."""
     thresholds: tuple[float, ...]
     """Scores at which the decisions above the lowest begin."""
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Sha256
+    files: dict[FileName, Sha256] = {}
+    """What else lies beside the model, by name, with its SHA-256: its trees, the reference of its features."""
     trained: Trained
     quality: dict[str, float]
     image: ImageInput | None = None
@@ -129,6 +144,8 @@ class Manifest(_Part):
     calibration: Calibration | None = None
     speed: Speed | None = None
     parity: Parity | None = None
+    state: StateShape | None = None
+    """Of a recurrent model."""
 
     @model_validator(mode="after")
     def _takes_features_or_an_image(self) -> Self:
@@ -138,6 +155,8 @@ class Manifest(_Part):
             return self
         if self.inputs:
             raise ValueError("inputs: a model with [image] takes no features")
+        if self.state is not None:
+            raise ValueError("state: a model with [image] keeps none, expected one of the two")
         if len(set(self.classes)) < max(2, len(self.classes)):
             raise ValueError(f"classes is {list(self.classes)}, expected at least two, each once")
         if self.clean is not None and self.clean not in self.classes:

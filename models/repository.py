@@ -16,6 +16,10 @@ class ModelEntry:
     path: Path
     manifest: Manifest
 
+    def beside(self, name: str) -> Path | None:
+        """A file that the manifest says lies beside the model; None where it does not."""
+        return self.path.parent / name if name in self.manifest.files else None
+
 
 def sha256_of(path: Path) -> str:
     """The file's SHA-256, as manifests have it."""
@@ -47,12 +51,18 @@ class Repository:
             raise ModelError(f"{self.folder}: there is no model {name}/{version}; there are {known}")
         manifest = read_manifest(folder / MANIFEST_FILE)
         path = folder / MODEL_FILE
-        if not path.is_file():
-            raise ModelError(f"{path}: the model file is missing")
-        found = sha256_of(path)
-        if found != manifest.sha256:
-            raise ModelError(
-                f"{path}: sha256 is {found}, the manifest says {manifest.sha256}: "
-                f"the file is damaged, or it was replaced without its manifest"
-            )
+        _check(path, "the model file", manifest.sha256)
+        for name, sha256 in manifest.files.items():
+            _check(folder / name, "a file of the model", sha256)
         return ModelEntry(path, manifest)
+
+
+def _check(path: Path, what: str, sha256: str) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path}: {what} is missing")
+    found = sha256_of(path)
+    if found != sha256:
+        raise ModelError(
+            f"{path}: sha256 is {found}, the manifest says {sha256}: "
+            f"the file is damaged, or it was replaced without its manifest"
+        )

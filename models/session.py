@@ -82,16 +82,24 @@ class ModelSession:
             raise ModelError(f"{self._where}: {_difference(manifest.inputs, feature_names)}")
         inputs = {node.name: node for node in self._session.get_inputs()}
         outputs = {node.name: node for node in self._session.get_outputs()}
-        if list(inputs) != [manifest.input]:
+        if sorted(inputs) != sorted(self._inputs()):
             raise ModelError(
-                f"{self._where}: its inputs are {', '.join(inputs)}, the manifest names {manifest.input}"
+                f"{self._where}: its inputs are {', '.join(inputs)}, the manifest names {', '.join(self._inputs())}"
             )
+        self._check_nodes(inputs, outputs)
+        return manifest.input, manifest.output
+
+    def _inputs(self) -> list[str]:
+        """What the manifest says the model takes."""
+        return [self.entry.manifest.input]
+
+    def _check_nodes(self, inputs: dict[str, Any], outputs: dict[str, Any]) -> None:
+        manifest = self.entry.manifest
         if manifest.output not in outputs:
             raise ModelError(f"{self._where}: its outputs are {', '.join(outputs)}, none is {manifest.output}")
         self._check_node("input", inputs[manifest.input], self.row)
         if self.answer:
             self._check_node("output", outputs[manifest.output], self.answer)
-        return manifest.input, manifest.output
 
     def _check_node(self, what: str, node: Any, wanted: tuple[int, ...]) -> None:
         """Any number of rows of the wanted shape; a size that the model leaves open is as good."""

@@ -40,6 +40,15 @@ class Console:
 
     def watch(self, assembly: Assembly) -> None:
         """Take a sample of what is published; nothing is taken where nobody can ask for it."""
+        if assembly.rollouts is not None:
+            rollouts = assembly.rollouts
+
+            def changed() -> None:
+                beside = [tier.candidate for tier in rollouts.tiers.values()]
+                self._collector.models = models_of(assembly.tiers, beside)
+
+            rollouts.on_change = changed
+            changed()
         if self._config.http.enabled:
             assembly.outlet.on_encoded = self._latest.take
 

@@ -16,14 +16,15 @@ _OUTCOME, _TIER = 0, 1
 
 
 @kernel(
-    "int64(int32[::1], int64, float32[:, ::1], int8[:, ::1], float32[::1], int32[::1], int8[::1], int8[::1],"
-    " int8[::1])"
+    "int64(int32[::1], int64, float32[:, ::1], int8[:, ::1], int64[::1], float32[::1], int32[::1], int8[::1],"
+    " int8[::1], int8[::1])"
 )
 def _decide(
     slots: Any,
     fallback: int,
     thresholds: Any,
     ends: Any,
+    served: Any,
     score: Any,
     serving: Any,
     outcome_of: Any,
@@ -34,6 +35,7 @@ def _decide(
     for index in range(len(slots)):
         slot = slots[index]
         who = serving[slot]
+        served[who] += 1
         outcome_of[slot] = ends[who, _OUTCOME]
         tier_of[slot] = ends[who, _TIER]
         if np.isfinite(score[slot]):
@@ -48,8 +50,8 @@ def _decide(
 
 
 @kernel(
-    "int64(int32[::1], int64, float32, int8[::1], int8[:, ::1], float32[::1], float32[:, ::1], int8[::1], int32[::1],"
-    " int8[::1], int8[::1], int8[::1])"
+    "int64(int32[::1], int64, float32, int8[::1], int8[:, ::1], int64[::1], float32[::1], float32[:, ::1], int8[::1],"
+    " int32[::1], int8[::1], int8[::1], int8[::1])"
 )
 def _decide_by_class(
     slots: Any,
@@ -57,6 +59,7 @@ def _decide_by_class(
     sure_min: float,
     decisions: Any,
     ends: Any,
+    served: Any,
     score: Any,
     probabilities: Any,
     likeliest: Any,
@@ -68,8 +71,10 @@ def _decide_by_class(
     not_finite = 0
     for index in range(len(slots)):
         slot = slots[index]
-        outcome_of[slot] = ends[serving[slot], _OUTCOME]
-        tier_of[slot] = ends[serving[slot], _TIER]
+        who = serving[slot]
+        served[who] += 1
+        outcome_of[slot] = ends[who, _OUTCOME]
+        tier_of[slot] = ends[who, _TIER]
         decision_of[slot] = fallback
         best = likeliest[slot]
         if not np.isfinite(score[slot]):
@@ -114,6 +119,7 @@ class Decider:
         self._fallback = fallback
         self._by_class = by_class and (np.array(by_class.decisions, np.int8), by_class.sure_min)
         self._overrides = Overrides(rows, overrides)
+        self._served: NDArray[np.int64] = np.zeros(0, np.int64)
         self._know()
         self.not_finite = 0
 
@@ -125,6 +131,9 @@ class Decider:
         ends = [(_EXPIRED, self._tiers), *((_DEGRADED if each.degraded else _SCORED, each.tier) for each in every)]
         self._thresholds = np.array(limits, np.float32).reshape(len(limits), -1)
         self._ends = np.array(ends, np.int8)
+        served: NDArray[np.int64] = np.zeros(len(ends), np.int64)
+        served[: len(self._served)] = self._served
+        self._served = served
 
     def scored(self, slots: NDArray[np.int32]) -> None:
         """These rows have their score: `scored` or `degraded`, as who answered them is."""
@@ -133,15 +142,25 @@ class Decider:
         self._by_score(slots)
         self._overrides.apply(slots)
 
+    def served(self) -> dict[str, int]:
+        """Rows that each model version or rule has answered so far, by `tier/model/version` or `tier`."""
+        totals: dict[str, int] = {}
+        for serving, rows in zip(self._servings.all(), self._served[1:].tolist(), strict=False):
+            name = "/".join(part for part in serving.label[:3] if part)
+            totals[name] = totals.get(name, 0) + rows
+        return totals
+
     def _by_score(self, slots: NDArray[np.int32]) -> None:
         rows = self._rows
         ended = (rows.serving, rows.outcome, rows.tier, rows.decision)
         if self._by_class is None:
-            self.not_finite += _decide(slots, self._fallback, self._thresholds, self._ends, rows.score, *ended)
+            known = (self._thresholds, self._ends, self._served)
+            self.not_finite += _decide(slots, self._fallback, *known, rows.score, *ended)
             return
         decisions, sure_min = self._by_class
         told = (rows.score, rows.probabilities, rows.likeliest)
-        self.not_finite += _decide_by_class(slots, self._fallback, sure_min, decisions, self._ends, *told, *ended)
+        counted = (self._ends, self._served)
+        self.not_finite += _decide_by_class(slots, self._fallback, sure_min, decisions, *counted, *told, *ended)
 
     def expired(self, slots: NDArray[np.int32]) -> None:
         """The deadline of these rows passed before they were scored."""

@@ -143,6 +143,7 @@ def guarantee_of(
         features=layout.published if config.publish.features else None,
         classes=layout.classes,
         reasons=layout.reasons,
+        explained=layout.features if layout.explained else (),
         traceparent=config.trace.propagate == "field",
     )
     if config.exactly_once:

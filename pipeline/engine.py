@@ -1,101 +1,35 @@
 """The engine's loop: one turn reads like the way of the data."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.columns import Columns
 from pipeline.answers import Answers
 from pipeline.batch import Batching
+from pipeline.bill.biller import Biller
 from pipeline.clock import NS_PER_MS, SystemClock
 from pipeline.coalesce import Coalescer
 from pipeline.dead_letter_log import DeadLetterLog
 from pipeline.decide import Decider
-from pipeline.drain import Drain
 from pipeline.image_rows import Unscorable
 from pipeline.in_flight import InFlight
-from pipeline.intake import IntakeCounts, Rejected
-from pipeline.kafka.consumer import Lane
+from pipeline.intake import Rejected
 from pipeline.kafka.wake import Wake
 from pipeline.outcome_watch import OutcomeWatch
 from pipeline.outlet import Publisher
-from pipeline.router import Router
+from pipeline.rollout.rollouts import Rollouts
 from pipeline.rows import Rows
 from pipeline.runner import Scored
 from pipeline.scorer import Scorer
+from pipeline.sources import PartitionSource, RowSource, StateSource
 from pipeline.telemetry.meter import Meter
 from pipeline.trace.batches import BatchSpans
-from pipeline.wire.dead_letter import DeadRecord
 
 IDLE_WAIT_MS_MAX = 100
 LITTLE = 256
 """Below so many records, rows and deliveries a turn was not worth hurrying to the next."""
 _NO_ROWS = np.empty(0, np.int32)
-
-
-class PartitionSource(Protocol):
-    """Where partitions come from: a consumer group, or a replay of all of them."""
-
-    @property
-    def drain(self) -> Drain | None:
-        """Partitions being given up."""
-        ...
-
-    def serve(self, now_ns: int) -> int:
-        """Handle what the source says; returns how much that was."""
-        ...
-
-    def lanes(self) -> Sequence[Lane]:
-        """The lanes that may be read now."""
-        ...
-
-    def due_ns(self) -> int:
-        """When `commit` next has something to do."""
-        ...
-
-    def commit(self, now_ns: int) -> None:
-        """Commit what has moved, when it is time."""
-        ...
-
-    def commit_finished(self) -> None:
-        """Commit all that is finished and wait for the answer."""
-        ...
-
-    def give_up(self, partitions: frozenset[Any], *, lost: bool) -> None:
-        """Answer a revoke."""
-        ...
-
-
-class StateSource(Protocol):
-    """What reads records that only feed state."""
-
-    def poll(self) -> tuple[int, list[DeadRecord]]:
-        """One turn: how many were read, and those that cannot become events."""
-        ...
-
-
-class RowSource(Protocol):
-    """What makes rows of the lanes' records."""
-
-    columns: Columns
-    """The events of the rows: a row's slot is its place in both."""
-    router: Router | None
-    """What tells them which route they take, where there are routes."""
-
-    @property
-    def counts(self) -> IntakeCounts:
-        """What has been read so far."""
-        ...
-
-    def poll(self, lanes: Sequence[Lane], clock: SystemClock) -> list[Rejected]:
-        """Read, decode, compute features, offer; returns the bad records."""
-        ...
-
-    def forget(self, partition: Any) -> None:
-        """The partition is another process's now."""
-        ...
 
 
 class Engine:
@@ -122,8 +56,11 @@ class Engine:
         rows: Rows,
         in_flight: InFlight,
         meter: Meter,
+        biller: Biller,
         answers: Answers | None = None,
         spans: BatchSpans | None = None,
+        after_score: Sequence[Callable[[NDArray[np.int32]], None]] = (),
+        rollouts: Rollouts | None = None,
         pulse: Callable[[int], None] = lambda now_ns: None,
         poll_interval_us: int = 0,
     ) -> None:
@@ -141,9 +78,12 @@ class Engine:
         self._rows = rows
         self._in_flight = in_flight
         self._meter = meter
+        self._biller = biller
         self._answers = answers
         self._spans = spans
+        self._rollouts = rollouts
         self._letters = DeadLetterLog(clock.now_ns)
+        self._after_score = after_score
         self._pulse = pulse
         self._poll_interval_s = poll_interval_us / 1e6
 
@@ -158,6 +98,8 @@ class Engine:
         self._group.commit(now.mono_ns)
         self._meter.tick(now)
         self._pulse(now.mono_ns)
+        if self._rollouts is not None:
+            self._rollouts.turn(now.mono_ns)
         return work
 
     def run(self, stop: Callable[[], bool]) -> None:
@@ -167,10 +109,19 @@ class Engine:
         """
         while not stop():
             work = self.turn()
+            if work < LITTLE and self._spared(work):
+                continue
             if not work:
                 self._wake.wait(self._wait_ms())
             elif work < LITTLE:
                 self._scorer.pause(self._poll_interval_s)
+
+    def _spared(self, work: int) -> bool:
+        """Give a shadow what would be slept away; whether it took it. Then the loop looks again at once."""
+        if self._rollouts is None or self._batcher.pending_rows or self._scorer.busy() or self._outlet.blocked():
+            return False
+        spare_ns = int(self._poll_interval_s * 1e9) if work else self._wait_ms() * NS_PER_MS
+        return self._rollouts.spare(spare_ns) > 0
 
     def drain(self, until_ns: int) -> bool:
         """Finish what is in flight without reading more; True when all of it is delivered and committed."""
@@ -247,13 +198,16 @@ class Engine:
     def _answered(self, done: Scored) -> NDArray[np.int32]:
         """Take in a batch that was scored; returns the rows that have their answer by it."""
         self._batcher.complete(done.batch)
+        self._biller.ran(done)
         if done.rejected:
             self._bury(self._unscorable(done.rejected))
         slots = self._in_flight.living(done.slots)
-        self._meter.batch(len(slots), done.batch.tier)
+        self._meter.batch(len(slots))
         if self._answers is not None:
             slots = self._answers.of(done.batch, slots)
         self._decide(slots, done.batch.tier)
+        if self._rollouts is not None:
+            self._rollouts.scored(done, slots)
         if self._spans is not None:
             self._spans.scored(done, slots)
         return slots
@@ -268,9 +222,13 @@ class Engine:
 
         Rows of a lost partition are settled without a delivery, so freeing does not wait for one.
         """
+        if len(decided):
+            for look in self._after_score:
+                look(decided)
         now = self._clock.instant()
         if len(decided):
             self._meter.decided(decided, now.mono_ns)
+            self._biller.decided(decided)
             self._outlet.publish(decided, now)
         delivered = self._outlet.settle(now)
         if len(delivered):

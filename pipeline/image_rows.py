@@ -44,13 +44,15 @@ class Unscorable(NamedTuple):
 class Told(NamedTuple):
     """The rows that have their score, and those that never will.
 
-    `cost_rows`: how many of them a model was asked about; `lost_ns`: how long the others took.
+    `cost_rows`: how many of them a model was asked about; `lost_ns`: how long the others took; `lookup_ns`: how long
+    it took to look for answers given before, and to remember new ones.
     """
 
     slots: NDArray[np.int32]
     rejected: list[Unscorable]
     cost_rows: int
     lost_ns: int
+    lookup_ns: int = 0
 
 
 class ImageRows:
@@ -74,6 +76,7 @@ class ImageRows:
         self._probabilities = np.zeros((rows_max, len(view.classes)), np.float32)
         self._clean = -1 if view.clean is None else view.clean
         self._asked: list[tuple[int, Payload | None]] = []
+        self._lookup_ns = 0
 
     def score(self, slots: NDArray[np.int32]) -> Told:
         """Write score, likeliest class and probabilities of each frame that can be decoded."""
@@ -85,13 +88,15 @@ class ImageRows:
             rows = self._rows
             _tell(asked, probabilities, self._clean, rows.probabilities, rows.likeliest, rows.score)
             if self._reuse is not None:
+                began_ns = self._now_ns()
                 for slot, payload in self._asked:
                     self._reuse.keep(slot, payload)
-        return told
+                self._lookup_ns += self._now_ns() - began_ns
+        return told._replace(lookup_ns=self._lookup_ns)
 
     def _fill(self, slots: NDArray[np.int32]) -> Told:
         """Fill the tensor's first rows, one for each frame that the model is to be asked about."""
-        self._asked, lost_ns = [], 0
+        self._asked, self._lookup_ns, lost_ns = [], 0, 0
         scored: list[int] = []
         rejected: list[Unscorable] = []
         for slot in slots.tolist():
@@ -107,12 +112,21 @@ class ImageRows:
 
     def _take(self, slot: int) -> None:
         """Give the frame an answer that there is, or put it into the tensor's next row."""
-        rows, reuse = self._rows, self._reuse
-        payload = reuse.payload(slot) if reuse is not None else None
-        if reuse is not None and reuse.same(slot, payload):
-            return
+        rows, reuse, payload = self._rows, self._reuse, None
+        if reuse is not None:
+            began_ns = self._now_ns()
+            payload = reuse.payload(slot)
+            known = reuse.same(slot, payload)
+            self._lookup_ns += self._now_ns() - began_ns
+            if known:
+                return
         address, length = int(rows.payload_address[slot]), int(rows.payload_length[slot])
         self._decoder.decode(address, length, self._tensor[len(self._asked)], rows.measures[slot])
         rows.perceptual_hash[slot] = self._decoder.perceptual_hash
-        if reuse is None or not reuse.like(slot):
-            self._asked.append((slot, payload))
+        if reuse is not None:
+            began_ns = self._now_ns()
+            known = reuse.like(slot)
+            self._lookup_ns += self._now_ns() - began_ns
+            if known:
+                return
+        self._asked.append((slot, payload))

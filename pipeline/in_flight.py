@@ -147,6 +147,21 @@ class InFlight:
             raise RuntimeError(f"slot {slot} is not in flight")
         return int(chunk.messages.pointers[slot - chunk.first])
 
+    def offsets(self) -> dict[str, tuple[int, int]]:
+        """By "topic/partition": up to where all is settled, and up to where has been read."""
+        marks, found = self.watermarks, {}
+        for partition in marks.partitions():
+            read, settled = marks.read_up_to(partition), marks.watermark(partition)
+            if read is not None:
+                oldest = settled if settled is not None else self._oldest(partition, read)
+                found[f"{partition.topic}/{partition.partition}"] = (oldest, read)
+        return found
+
+    def _oldest(self, partition: Any, otherwise: int) -> int:
+        """The first offset that is in flight."""
+        chunk = next((chunk for chunk in self._order if chunk.partition == partition), None)
+        return otherwise if chunk is None else int(self._rows.offset[chunk.first])
+
     def close(self) -> None:
         """Free all messages, done or not: nothing more will be settled."""
         for chunk in self._order:

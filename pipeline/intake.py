@@ -12,6 +12,7 @@ from features.columns import Columns
 from features.state import FeatureState
 from pipeline.backpressure import Backpressure
 from pipeline.batch import NEVER_NS, Batching
+from pipeline.bill.biller import Biller
 from pipeline.clock import NS_PER_MS, Instant, SystemClock
 from pipeline.deadlines import mark_future, own_deadlines, set_deadlines
 from pipeline.decode import Reject, key_disagreements
@@ -88,6 +89,7 @@ class Intake:
         state: FeatureState,
         positions: Positions,
         delivery_time: DeliveryTime,
+        biller: Biller,
         traces: TraceReader | None = None,
     ) -> None:
         self._name = name
@@ -98,6 +100,7 @@ class Intake:
         self._state = state
         self._positions = positions
         self._delivery_time = delivery_time
+        self._biller = biller
         self._traces = traces
         self.columns = Columns(spec.schema_, rows.capacity_rows)
         self._decoder = decoder_of(spec, limits.value_bytes_max)
@@ -169,6 +172,7 @@ class Intake:
         newest_ms = int(self._rows.timestamp_ms[run.first : run.stop].max())
         self.counts.ahead_ms = max(self.counts.ahead_ms, newest_ms - now.wall_ms)
         good, rejected = self._decode(run, now)
+        self._biller.read(self.columns, run.first, run.stop)
         if self.router is not None:
             self.router.by_fields(good)
         if self._limits.deadline_header:

@@ -78,7 +78,14 @@ def ladders_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Lad
         by_route,
         rows.route,
         rows.deadline_ns,
+        needed_behind(tiers[entries[ENTRY].tiers[0]], config.engine.buckets) if second is not None else lambda: 0,
     )
+
+
+def needed_behind(first: Tier, buckets: Sequence[int]) -> Callable[[], int]:
+    """What rows need that are read while a second stage runs: a full batch of the first model, and a turn as long."""
+    assert isinstance(first, ModelTier)
+    return lambda: 2 * first.cost.promised_ns(buckets[-1])
 
 
 def answers_of(
@@ -120,15 +127,21 @@ def watch_of(config: PipelineConfig) -> CascadeWatch:
     nothing is held against anything.
     """
     section, expected, moves = config.cascade, None, None
-    thresholds = Thresholds(section.sure_below, section.sure_above)
-    if section.sure_min is not None:
-        thresholds = Thresholds(0.0, section.sure_min)
+    thresholds = thresholds_of(config)
     if section.report:
         report = checked_report(config, thresholds)
         expected = report.expected if report.thresholds == thresholds else None
     if section.recalibrate and section.sure_above_range is not None:
         moves = Moves(section.sure_below_range or (0.0, 0.0), section.sure_above_range)
     return CascadeWatch(thresholds, expected, section.watch_rows, moves)
+
+
+def thresholds_of(config: PipelineConfig) -> Thresholds:
+    """Where a cascade's first model is sure, as configured."""
+    section = config.cascade
+    if section.sure_min is not None:
+        return Thresholds(0.0, section.sure_min)
+    return Thresholds(section.sure_below, section.sure_above)
 
 
 def checked_report(config: PipelineConfig, thresholds: Thresholds) -> CascadeReport:

@@ -1,6 +1,6 @@
 """Several ladders of tiers over the same sessions: a cascade's two stages, and those that routes lead to. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ class Ladders:
     of rows without one (`route[slot]` 0) first. `second` is the further stage of a cascade, which rows enter by
     `pass_on` once they have a score: its last tier is KEEP, and whatever it cannot serve in time is `kept`, never
     expired. Sessions go to the ladder whose first row is due first, and to the second stage only when none of the
-    others takes them: under overload the second stage is shed before any row of the first is.
+    others takes them, for rows that have `behind_ns` to spare: what those need that are read while it runs. So under
+    overload the second stage is shed before rows of the first are.
 
     What `Batcher` promises holds of each ladder by itself: which of two ladders' rows are the more valuable is not
     weighed. Every offered slot leaves exactly once, in a batch, as expired, or by `drop`; so does every one passed
@@ -34,6 +35,7 @@ class Ladders:
         by_route: Sequence[int],
         route: NDArray[np.int8],
         deadline_ns: NDArray[np.int64],
+        behind_ns: Callable[[], int] = lambda: 0,
     ) -> None:
         self._first = tuple(first)
         self._second = second
@@ -42,6 +44,7 @@ class Ladders:
         self._by_route = np.array(by_route, np.int8)
         self._route = route
         self._deadline_ns = deadline_ns
+        self._behind_ns = behind_ns
 
     @property
     def pending_rows(self) -> int:
@@ -98,7 +101,9 @@ class Ladders:
         expired = [plan.expired for plan in plans if len(plan.expired)]
         kept: list[NDArray[np.int32]] = []
         if self._second is not None and self._second.pending_rows:
-            plan = self._second.poll(now_ns, delivery)
+            behind_ns = self._behind_ns()
+            spared = Delivery(delivery.typical_ns + behind_ns, delivery.promised_ns + behind_ns)
+            plan = self._second.poll(now_ns, spared)
             batches += [batch for batch in plan.batches if batch.tier != KEEP]
             kept = [plan.expired, *(batch.slots for batch in plan.batches if batch.tier == KEEP)]
         return Plan(batches, _joined(expired), _joined(kept))

@@ -54,6 +54,13 @@ class Watermarks(Generic[Partition]):
             progress.watermark = progress.spans.popleft().next_offset
         return progress.watermark
 
+    def read_up_to(self, partition: Partition) -> int | None:
+        """The offset after the last record that was read, None when nothing was since the assignment."""
+        progress = self._progress.get(partition)
+        if progress is None or not progress.spans:
+            return self.watermark(partition)
+        return progress.spans[-1].next_offset
+
     def unfinished_rows(self, partition: Partition) -> int:
         """Rows read from this partition whose outcome is not delivered yet."""
         progress = self._progress.get(partition)

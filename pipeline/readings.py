@@ -47,6 +47,8 @@ class Readings:
             "kafka_errors/producer": parts.producer.errors,
             "kafka_errors/consumer": parts.consumer.errors,
             **promises(parts.tiers),
+            **parts.biller.counts(parts.clock.instant()),
+            **{f"served/{name}": rows for name, rows in parts.decider.served().items()},
         }
         if parts.stage is not None:
             state = parts.stage.lanes.counts
@@ -56,12 +58,19 @@ class Readings:
             counts.update(absorbed=state.absorbed, rebuilt=state.rebuilt, **parts.stage.counts())
         if parts.state.has_outcomes:
             counts["outcomes_missed"] = parts.outcomes.missed
+        for tier, recurrence in parts.recurrences.items():
+            missed = {f"model_state_missed/{recurrence.plan.tier}": parts.recurrent[tier].missed}
+            counts.update(recurrence.counts(), **missed)
         if parts.answers is not None:
             counts.update(parts.answers.counts())
         if parts.intake.router is not None:
             counts.update(parts.intake.router.counts())
         if parts.reuse is not None:
             counts.update(reused_same=parts.reuse.exact_hits, reused_like=parts.reuse.near_hits)
+        if parts.reasons is not None:
+            counts.update(parts.reasons.counts())
+        if parts.rollouts is not None:
+            counts.update(parts.rollouts.counts())
         if parts.replay is not None:
             counts["absorbed"] = parts.replay.absorbed
         return counts
@@ -100,7 +109,12 @@ class Readings:
             **{f"state_keys/{name}": keys for name, keys in parts.state.keys().items()},
             **{f"stalled_s/{name}": seconds for name, seconds in self._stalled_s.items()},
             **costs(parts.tiers),
+            **parts.biller.levels(),
         }
+        if parts.drift is not None:
+            levels.update(parts.drift.levels())
+        if parts.rollouts is not None:
+            levels.update(parts.rollouts.levels())
         if parts.answers is not None:
             levels.update(parts.answers.levels())
         if parts.replay is None:

@@ -1,21 +1,27 @@
 """Recorded events: through features, model and decision without Kafka, or into the topics of a pipeline."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from features.backfill import BATCH_ROWS, backfill
+from features.backfill import BATCH_ROWS, Taking, backfill
+from features.columns import Columns
+from features.memory_bound import MemoryBound
+from features.model_state import ModelState
 from pipeline.config.model import PipelineConfig
 from pipeline.decide import Decider
 from pipeline.errors import HeadraceError
+from pipeline.ladder_build import thresholds_of
+from pipeline.recurrence import Recurrence
 from pipeline.rows import Rows
 from pipeline.scoring import servings_of
 from pipeline.servings import own_serving
 from pipeline.tables import json_values
-from pipeline.tier import ModelTier
+from pipeline.tier import ModelTier, Recurrent, Tier
 from pipeline.tiers import open_tiers
 
 PACE_ROWS = 100
@@ -25,23 +31,30 @@ QUEUED_ROWS_MAX = 50_000
 def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
     """A decision for each event of the deciding input, in its own order: id, event time (ms), score, decision.
 
-    The first tier scores all, in its largest bucket; recorded events have no deadline. The features are there too
-    where `publish.features` asks for them.
+    The first tier scores all, in its largest bucket, or with a cascade what its first model is unsure of; recorded
+    events have no deadline and take no routes. What a model with state remembers begins empty, and may take
+    `engine.memory_bytes_max` beside the windows. The features are there too where `publish.features` asks for them.
     """
-    tier = open_tiers(config, tuple(config.features))[0]
-    assert isinstance(tier, ModelTier)
+    tiers = open_tiers(config, tuple(config.features))
     rows = Rows(BATCH_ROWS, len(config.features))
-    rows.serving[:] = own_serving(0)
-    decider = Decider(rows, servings_of([tier]), config.decide.labels.index(config.decide.fallback))
+    decider = Decider(rows, servings_of(tiers), config.decide.labels.index(config.decide.fallback))
+    first = [tier.name for tier in tiers].index(config.cascade.first) if config.cascade.first else 0
+    asked_first = tiers[first]
+    recurrent = asked_first.recurrent if isinstance(asked_first, ModelTier) else None
     labels, names = np.array(config.decide.labels), list(config.features)
     rows_max = max(config.engine.buckets)
-    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max):
+    taking = None if recurrent is None else _remembering(config, recurrent, rows)
+    for batch in backfill(config.catalog, tables, config.engine.memory_bytes_max, taking):
         features = {name: batch.column(batch.schema.get_field_index(name)) for name in names}
         n = batch.num_rows
         rows.features32[:n] = np.stack([column.to_numpy() for column in features.values()], axis=1)
-        for first in range(0, n, rows_max):
-            last = min(n, first + rows_max)
-            tier.session.run(rows.features32[first:last], rows.score[first:last])
+        for start in range(0, n, rows_max):
+            slots = np.arange(start, min(n, start + rows_max), dtype=np.int32)
+            if taking is None:
+                _score(rows, tiers, first, slots)
+            rows.serving[slots] = own_serving(first)
+            if first:
+                _score(rows, tiers, 0, slots[thresholds_of(config).unsure(rows.score[slots])])
         decider.scored(np.arange(n, dtype=np.int32))
         made = {
             "id": batch.column(0),
@@ -51,6 +64,35 @@ def decisions_of(config: PipelineConfig, tables: Mapping[str, Iterable[pa.Record
             **(features if config.publish.features else {}),
         }
         yield pa.RecordBatch.from_arrays(list(made.values()), names=list(made))
+
+
+def _score(rows: Rows, tiers: Sequence[Tier], number: int, slots: NDArray[np.int32]) -> None:
+    """Score these rows by a tier."""
+    tier = tiers[number]
+    assert isinstance(tier, ModelTier)
+    scores = np.zeros(len(slots), np.float32)
+    if len(slots):
+        tier.session.run(rows.features32[slots], scores)
+    rows.score[slots] = scores
+    rows.serving[slots] = own_serving(number)
+
+
+def _remembering(config: PipelineConfig, recurrent: Recurrent, rows: Rows) -> Taking:
+    """Scores events of a recurrent model in their order, into `rows.score`."""
+    state = ModelState(recurrent.plan, MemoryBound(config.engine.memory_bytes_max))
+    recurrence = Recurrence(recurrent.plan, recurrent.session, len(config.features), max(config.engine.buckets))
+    taken = 0
+
+    def take(columns: Columns, chosen: NDArray[np.int32], features: NDArray[np.float64]) -> None:
+        rows.features32[chosen] = features[chosen]
+        blocks = np.empty(len(chosen), np.int64)
+        state.find(columns, chosen, blocks)
+        nonlocal taken
+        sequence = np.arange(taken, taken + len(chosen))
+        taken += len(chosen)
+        recurrence.score(rows.features32, chosen, blocks, sequence, rows.score)
+
+    return take
 
 
 def produce_events(

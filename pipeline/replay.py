@@ -15,6 +15,7 @@ from features.columns import Columns
 from features.merge import merge_runs, run_bounds
 from features.state import FeatureState
 from pipeline.batch import Batching
+from pipeline.bill.biller import Biller
 from pipeline.clock import SystemClock
 from pipeline.decode import key_disagreements
 from pipeline.decoders import decoder_of
@@ -115,6 +116,7 @@ class ReplayIntake:
         state: FeatureState,
         rows_max: int,
         value_bytes_max: int,
+        biller: Biller,
     ) -> None:
         by_topic = {spec.topic: (name, spec) for name, spec in inputs.items()}
         self._sources = [
@@ -123,6 +125,7 @@ class ReplayIntake:
         ]
         count = len(self._sources)
         self._rows, self._in_flight, self._batcher, self._state = rows, in_flight, batcher, state
+        self._biller = biller
         self._deciding = next(name for name, spec in inputs.items() if spec.role == "decide")
         spec = inputs[self._deciding]
         self._spec = spec
@@ -221,6 +224,7 @@ class ReplayIntake:
             self._copy(to, source, at)
             self.columns.value[:, to] = source.columns.value[:, at]
             self.columns.length[:, to] = source.columns.length[:, at]
+        self._biller.read(self.columns, run.start, run.stop)
         self._features(slots, clock)
         if self.router is not None:
             self.router.by_fields(slots)

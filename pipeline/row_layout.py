@@ -29,6 +29,8 @@ class RowLayout:
     reasons: tuple[str, ...]
     overrides: tuple[Override, ...]
     traced: bool = False
+    explained: int = 0
+    """How many features may be told as reasons of a row."""
 
     @property
     def published(self) -> tuple[str, ...]:
@@ -48,6 +50,7 @@ class RowLayout:
             measures=len(self.measures),
             outcomes=len(self.outcomes),
             reasons=len(self.reasons),
+            explained=self.explained,
             traced=self.traced,
         )
 
@@ -71,11 +74,12 @@ def layout_of(config: PipelineConfig, features: FeatureSet, tiers: Sequence[Tier
     outcomes = tuple(name for plan in features.outcomes for name in plan.names)
     sources = (features.names, measures_of(config), outcomes)
     reasons = [override.reason for override in config.overrides]
-    reasons += [SAME] if config.reuse.exact_rows else []
+    reasons += [SAME] if config.reuse.exact_rows and measures_of(config) else []
     reasons += [LIKE] if config.reuse.near_bits >= 0 else []
     reasons += [SUPERSEDED] if config.pipeline.coalesce else []
     overrides = tuple(_override(config, number, sources) for number in range(len(config.overrides)))
-    return RowLayout(*sources, classes_of(tiers), tuple(reasons), overrides, config.trace.reads_headers)
+    explained = min(config.explain.top, len(features.names)) if config.explain.decisions else 0
+    return RowLayout(*sources, classes_of(tiers), tuple(reasons), overrides, config.trace.reads_headers, explained)
 
 
 def _override(config: PipelineConfig, number: int, sources: Sequence[tuple[str, ...]]) -> Override:

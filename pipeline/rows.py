@@ -26,11 +26,13 @@ class Rows:
 
     Addresses (`id`, `key`, `payload`) point into messages that their batch keeps alive until the slot is freed. Times
     named `_ns` are of the engine's monotonic clock; `_ms` are wall time since the epoch. `serving` is the number of
-    who answered (`pipeline.servings`), `route` that of the route that the row took, 0 for none. Of an image there
-    are the `probabilities` of each class, the `likeliest` (-1: none told), `measures` and `perceptual_hash` of its
-    pixels; `outcomes` are the features of outcome state, `reasons` has a number for each that applies. What of these
-    is not known of a row is NaN. With `traced` there is the text of each event's `traceparent` (first byte 0: none),
-    and where the headers are that its decision passes on.
+    who answered (`pipeline.servings`), `route` that of the route that the row took, 0 for none, `tenant` that of
+    who is billed for it (`pipeline.bill.tenants`). Of an image there are the `probabilities` of each class, the
+    `likeliest` (-1: none told), `measures` and `perceptual_hash` of its pixels; `outcomes` are the features of
+    outcome state, `reasons` has a number for each that applies. `attributions` are what moved the score's log-odds
+    most, the largest first, and `explained` the columns of the features that did. What of these is not known of a row
+    is NaN. With `traced` there is the text of each event's `traceparent` (first byte 0: none), and where the headers
+    are that its decision passes on.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Rows:
         measures: int = 0,
         outcomes: int = 0,
         reasons: int = 0,
+        explained: int = 0,
         traced: bool = False,
     ) -> None:
         self.capacity_rows = capacity_rows
@@ -67,6 +70,7 @@ class Rows:
         self.tier: NDArray[np.int8] = np.zeros(n, np.int8)
         self.route: NDArray[np.int8] = np.zeros(n, np.int8)
         self.serving: NDArray[np.int32] = np.zeros(n, np.int32)
+        self.tenant: NDArray[np.int16] = np.zeros(n, np.int16)
         self.decision: NDArray[np.int8] = np.zeros(n, np.int8)
         self.score: NDArray[np.float32] = np.zeros(n, np.float32)
         self.likeliest: NDArray[np.int8] = np.full(n, -1, np.int8)
@@ -75,6 +79,8 @@ class Rows:
         self.outcomes: NDArray[np.float64] = np.full((n, outcomes), np.nan, np.float64)
         self.perceptual_hash: NDArray[np.uint64] = np.zeros(n if measures else 0, np.uint64)
         self.reasons: NDArray[np.float32] = np.full((n, reasons), np.nan, np.float32)
+        self.explained: NDArray[np.int32] = np.zeros((n, explained), np.int32)
+        self.attributions: NDArray[np.float32] = np.full((n, explained), np.nan, np.float32)
         self.chunk: NDArray[np.int32] = np.zeros(n, np.int32)
         self.features64: NDArray[np.float64] = np.zeros((n, features), np.float64)
         self.features32: NDArray[np.float32] = np.zeros((n, features), np.float32)
@@ -82,7 +88,8 @@ class Rows:
         self.traceparent: NDArray[np.uint8] = np.zeros((traced_rows, 56), np.uint8)
         self.header_address: NDArray[np.int64] = np.zeros((2, traced_rows), np.int64)
         self.header_length: NDArray[np.int64] = np.full((2, traced_rows), -1, np.int64)
-        self._untold = [array for array in (self.measures, self.outcomes, self.reasons) if array.shape[1]]
+        told = (self.measures, self.outcomes, self.reasons, self.attributions)
+        self._untold = [array for array in told if array.shape[1]]
         self._head = 0
         self._tail = 0
         self._used_rows = 0

@@ -1,21 +1,22 @@
-"""A batch through its tier: rows gathered, scored, and what came of them written back."""
+"""A batch through its tier: rows scored by whoever answers there, and what came of them written back."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.answering import Answerer, Answerers, Answering
 from pipeline.batch import Batch
-from pipeline.image_rows import NO_CLASS, ImageRows, Told, Unscorable
-from pipeline.reuse import Reuse
+from pipeline.beside import Tried, both, try_candidate
+from pipeline.image_rows import Told, Unscorable
+from pipeline.models_run import DeviceSession, ModelRun
 from pipeline.rows import Rows
-from pipeline.servings import own_serving
-from pipeline.tier import ModelTier, RuleTier, Session, Tier
-from pipeline.tier_reuse import TierReuse
+from pipeline.tier import ModelTier, Tier
+from pipeline.ways import Now, Remembered, Way, Ways
 
-Now = Callable[[], int]
+_NOTHING = Told(np.empty(0, np.int32), [], 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Scored:
     """What became of a batch: `slots` have their score, `rejected` never will.
 
     `cost_ns` is what scoring `cost_rows` of them took, those that were not spared by an answer given before, without
-    what was lost on the others; 0 for a rule.
+    what was lost on the others; 0 for a rule. `lookup_ns` is what looking for such answers took. `runs` are what was
+    run for it, for the bill; `tried` what a candidate made of its share.
     """
 
     batch: Batch
@@ -31,75 +33,82 @@ class Scored:
     rejected: list[Unscorable]
     cost_ns: int
     cost_rows: int
-
-
-class _Way(Protocol):
-    def score(self, slots: NDArray[np.int32]) -> Told: ...
-
-
-class _FeatureRows:
-    """Feature rows gathered side by side for a session, scores scattered back."""
-
-    def __init__(self, rows: Rows, session: Session, rows_max: int) -> None:
-        self._rows = rows
-        self._session = session
-        self._input = np.zeros((rows_max, rows.features32.shape[1]), np.float32)
-        self._scores = np.zeros(rows_max, np.float32)
-
-    def score(self, slots: NDArray[np.int32]) -> Told:
-        inputs, scores = self._input[: len(slots)], self._scores[: len(slots)]
-        np.take(self._rows.features32, slots, axis=0, out=inputs, mode="clip")
-        self._session.run(inputs, scores)
-        self._rows.score[slots] = scores
-        return Told(slots, [], len(slots), 0)
-
-
-class _RuleRows:
-    """Features where they are; a rule knows no class."""
-
-    def __init__(self, rows: Rows, tier: RuleTier) -> None:
-        self._rows = rows
-        self._rule = tier.rule
-
-    def score(self, slots: NDArray[np.int32]) -> Told:
-        self._rule.score(self._rows.features64, slots, self._rows.score)
-        self._rows.likeliest[slots] = NO_CLASS
-        return Told(slots, [], 0, 0)
+    lookup_ns: int = 0
+    runs: tuple[ModelRun, ...] = ()
+    tried: Tried | None = None
 
 
 class Runner:
-    """Scores batches by any of the tiers, in memory of its own; None where it is not asked. One thread at a time."""
+    """Scores batches by whoever answers in their tier, in memory of its own. One thread at a time."""
 
     def __init__(
         self,
         rows: Rows,
-        tiers: Sequence[Tier | None],
+        answerers: Answerers,
         rows_max: int,
         now_ns: Now,
-        reuse: Reuse | None = None,
+        remembered: Remembered | None = None,
+        cpu_ns: Now = time.thread_time_ns,
     ) -> None:
         self._rows = rows
-        self._tiers = tiers
+        self._answerers = answerers
         self._now_ns = now_ns
-        self._ways: dict[int, _Way] = {}
-        for number, tier in enumerate(tiers):
-            if isinstance(tier, RuleTier):
-                self._ways[number] = _RuleRows(rows, tier)
-            elif tier is not None and tier.view is None:
-                self._ways[number] = _FeatureRows(rows, tier.session, rows_max)
-            elif tier is not None and tier.view is not None:
-                answers = TierReuse(rows, reuse, number, tier.view.clean) if reuse is not None else None
-                self._ways[number] = ImageRows(rows, tier.session, tier.view, rows_max, answers, now_ns)
+        self._cpu_ns = cpu_ns
+        self._new = Ways(rows, rows_max, now_ns, remembered or Remembered())
+        self._ways: dict[int, tuple[Way, DeviceSession | None]] = {}
+        self._changes = 0
+
+    def _way(self, who: Answerer) -> tuple[Way, DeviceSession | None]:
+        """How it scores, made when it is first asked; who answers no more is let go of."""
+        if self._changes != self._answerers.changes:
+            self._changes, alive = self._answerers.changes, self._answerers.alive()
+            self._ways = {number: way for number, way in self._ways.items() if number in alive}
+        if who.number not in self._ways:
+            self._ways[who.number] = self._new.of(who)
+        return self._ways[who.number]
+
+    def _ask(self, who: Answerer, slots: NDArray[np.int32], runs: list[ModelRun]) -> Told:
+        """Have these rows scored by it, and put on the bill what that took."""
+        way, device = self._way(who)
+        started_ns = self._cpu_ns()
+        told = way.score(slots)
+        gpu_ns = device.take_ns() if device is not None else 0
+        runs.append(ModelRun(who.number, slots, self._cpu_ns() - started_ns, gpu_ns))
+        self._rows.serving[told.slots] = who.number
+        return told
 
     def run(self, batch: Batch) -> Scored:
         """Score the batch's rows."""
-        started_ns = self._now_ns()
-        told = self._ways[batch.tier].score(batch.slots)
-        took_ns = self._now_ns() - started_ns if isinstance(self._tiers[batch.tier], ModelTier) else 0
-        self._rows.serving[told.slots] = own_serving(batch.tier)
+        started_ns, now = self._now_ns(), self._answerers.of(batch.tier)
+        runs: list[ModelRun] = []
+        tried, told = None, _NOTHING
+        if now.candidate is None or now.choose is None:
+            told = self._ask(now.stable, batch.slots, runs)
+        else:
+            tried, told = self._shared_out(now, now.candidate, now.choose(batch.slots), batch.slots, runs)
+        took_ns = self._now_ns() - started_ns if isinstance(now.stable.tier, ModelTier) else 0
         self._rows.dispatch_ns[told.slots] = started_ns
         self._rows.score_ns[told.slots] = took_ns
-        return Scored(batch, told.slots, told.rejected, took_ns - told.lost_ns, told.cost_rows)
+        cost_ns = took_ns - told.lost_ns
+        return Scored(batch, told.slots, told.rejected, cost_ns, told.cost_rows, told.lookup_ns, tuple(runs), tried)
+
+    def _shared_out(
+        self,
+        now: Answering,
+        candidate: Answerer,
+        chosen: NDArray[np.bool_],
+        slots: NDArray[np.int32],
+        runs: list[ModelRun],
+    ) -> tuple[Tried | None, Told]:
+        """The chosen rows by the candidate; the others, and those that it fails at, by the stable version."""
+        tried, told, left = None, _NOTHING, slots
+        if chosen.any():
+            asked = slots[chosen]
+            tried, told, again = try_candidate(
+                lambda asked: self._ask(candidate, asked, runs), asked, self._rows, self._now_ns
+            )
+            left = np.concatenate((slots[~chosen], again))
+        return tried, both(told, self._ask(now.stable, left, runs)) if len(left) else told
 
 
 def learn(tiers: Sequence[Tier], scored: Scored) -> None:

@@ -7,12 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from pipeline.answering import Answerers
 from pipeline.batch import Batch
 from pipeline.kafka.wake import Wake
-from pipeline.reuse import Reuse
 from pipeline.rows import Rows
 from pipeline.runner import Runner, Scored, learn
 from pipeline.tier import RuleTier, Tier
+from pipeline.ways import Remembered
 
 SWITCH_S = 0.0005
 
@@ -50,10 +51,11 @@ class InlineScorer:
         tiers: Sequence[Tier],
         rows_max: int,
         now_ns: Callable[[], int],
-        reuse: Reuse | None = None,
+        remembered: Remembered | None = None,
+        answerers: Answerers | None = None,
     ) -> None:
         self._tiers = tiers
-        self._runner = Runner(rows, tiers, rows_max, now_ns, reuse)
+        self._runner = Runner(rows, answerers or Answerers(tiers), rows_max, now_ns, remembered)
         self._done: list[Scored] = []
 
     def submit(self, batch: Batch) -> None:
@@ -94,8 +96,10 @@ class ThreadScorer:
         sessions: int,
         now_ns: Callable[[], int],
         wake: Callable[[], None],
-        reuse: Reuse | None = None,
+        remembered: Remembered | None = None,
+        answerers: Answerers | None = None,
     ) -> None:
+        answerers = answerers or Answerers(tiers)
         self._tiers = tiers
         self._wake = wake
         self._bell = Wake()
@@ -104,11 +108,11 @@ class ThreadScorer:
         self._waiting: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Scored | BaseException] = queue.SimpleQueue()
         self._in_flight = 0
-        self._rule = Runner(rows, [tier if isinstance(tier, RuleTier) else None for tier in tiers], 0, now_ns)
+        self._rule = Runner(rows, answerers, 0, now_ns)
         self._threads = [
             threading.Thread(
                 target=self._work,
-                args=(Runner(rows, tiers, rows_max, now_ns, reuse),),
+                args=(Runner(rows, answerers, rows_max, now_ns, remembered),),
                 name=f"headrace-session-{number}",
                 daemon=True,
             )

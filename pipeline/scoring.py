@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from pipeline.answering import Answerers
 from pipeline.batch import Batching
 from pipeline.batcher import Batcher
 from pipeline.clock import NS_PER_MS, SystemClock
@@ -13,8 +14,9 @@ from pipeline.reuse import Reuse, ReuseLimits
 from pipeline.row_layout import LIKE, SAME, RowLayout
 from pipeline.rows import Rows
 from pipeline.scorer import InlineScorer, Scorer, ThreadScorer
-from pipeline.servings import Servings
+from pipeline.servings import Serving, Servings
 from pipeline.tier import ModelTier, Tier
+from pipeline.ways import Remembered
 
 
 def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Batching:
@@ -34,7 +36,16 @@ def batcher_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier]) -> Bat
 
 def servings_of(tiers: Sequence[Tier]) -> Servings:
     """Who answers in each tier to begin with."""
-    return Servings.of_ladder([(tier.label, tier.thresholds) for tier in tiers])
+    return Servings(
+        Serving(
+            tier.label,
+            number,
+            number > 0,
+            tuple(tier.thresholds),
+            tier.explainer if isinstance(tier, ModelTier) else None,
+        )
+        for number, tier in enumerate(tiers)
+    )
 
 
 def decider_of(config: PipelineConfig, rows: Rows, servings: Servings, layout: RowLayout) -> Decider:
@@ -50,20 +61,26 @@ def decider_of(config: PipelineConfig, rows: Rows, servings: Servings, layout: R
 def reuse_of(config: PipelineConfig, layout: RowLayout, clock: SystemClock) -> Reuse | None:
     """The answers that are kept for frames that come again, None where none are."""
     reuse = config.reuse
-    if not reuse.exact_rows and reuse.near_bits < 0:
+    if not layout.classes or (not reuse.exact_rows and reuse.near_bits < 0):
         return None
     limits = ReuseLimits(reuse.exact_rows, reuse.near_rows, reuse.near_bits, reuse.age_ms_max * NS_PER_MS)
     return Reuse(limits, clock.now_ns, layout.reason(SAME), layout.reason(LIKE))
 
 
 def scorer_of(
-    config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], reuse: Reuse | None, clock: SystemClock, wake: Wake
+    config: PipelineConfig,
+    rows: Rows,
+    tiers: Sequence[Tier],
+    remembered: Remembered,
+    clock: SystemClock,
+    wake: Wake,
+    answerers: Answerers,
 ) -> Scorer:
     """Sessions in the loop, or on threads that ring `wake` when a batch is done."""
     rows_max = max(config.engine.buckets)
     if config.engine.session == "inline":
-        return InlineScorer(rows, tiers, rows_max, clock.now_ns, reuse)
-    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, reuse)
+        return InlineScorer(rows, tiers, rows_max, clock.now_ns, remembered, answerers)
+    return ThreadScorer(rows, tiers, rows_max, config.engine.sessions, clock.now_ns, wake.ring, remembered, answerers)
 
 
 def promises(tiers: Sequence[Tier]) -> dict[str, int]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from models.explain import Explainer
+
 EXPIRED = 0
 """The number in `Rows.serving` of a row that nobody answered."""
 EXPIRED_TIER = "expired"
@@ -31,13 +33,15 @@ class Serving:
     """One model version or rule, answering in tier `tier` of the ladder (0 is the best).
 
     `degraded`: its answers are worth less than what was asked for, so that their outcome is `degraded`. `thresholds`
-    are where the decisions above the lowest begin in its scores, ascending; none where classes decide.
+    are where the decisions above the lowest begin in its scores, ascending; none where classes decide. `explainer`
+    says why it scored a row as it did, where reasons are asked for.
     """
 
     label: TierLabel
     tier: int
     degraded: bool
     thresholds: tuple[float, ...] = ()
+    explainer: Explainer | None = None
 
 
 class Servings:

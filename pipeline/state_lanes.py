@@ -20,6 +20,7 @@ from pipeline.decoders import decoder_of
 from pipeline.kafka.consumer import ConsumerError, Lane, LaneConsumer
 from pipeline.kafka.consumer_trouble import ConsumerTrouble
 from pipeline.kafka.messages import Messages
+from pipeline.recurrence import Rescorer
 from pipeline.state.positions import Positions
 from pipeline.wire.dead_letter import DeadRecord
 
@@ -69,7 +70,8 @@ class StateLanes:
     """The partitions that feed state only, and how far each has been taken.
 
     `positions` is shared with the deciding lanes: the next offset of each partition that the global entities
-    have not taken. An event enters the global state once, whichever lane brought it.
+    have not taken. An event enters the global state once, whichever lane brought it. With a `rescorer`, events that
+    are read again for a partition's own entities are scored again, for what models remember of them.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class StateLanes:
         rows_max: int,
         value_bytes_max: int,
         deciding: Iterable[Any],
+        rescorer: Rescorer | None = None,
     ) -> None:
         self._consumer = consumer
         self._trouble = ConsumerTrouble("consumer of state inputs", consumer.address)
@@ -89,6 +92,7 @@ class StateLanes:
         self._rows_max = rows_max
         self._inputs = {spec.topic: _Input(name, spec, rows_max, value_bytes_max) for name, spec in inputs.items()}
         self.deciding = tuple(deciding)
+        self.rescorer = rescorer
         self._follows: dict[Any, _Follow] = {}
         self._payload = np.zeros((2, rows_max), np.int64)
         self._key_address = np.zeros(rows_max, np.int64)
@@ -105,6 +109,16 @@ class StateLanes:
             if start < until:
                 follows[partition] = _Follow(start, until, local=True, barrier=until)
         self._read(follows)
+
+    def catch_up(self, starts: Mapping[Any, tuple[int, int]]) -> None:
+        """Read partition -> [from, until) for global entities, then stop; `ready` says when it is done."""
+        self._read(
+            {
+                partition: _Follow(start, until, local=False, barrier=until)
+                for partition, (start, until) in starts.items()
+                if start < until
+            }
+        )
 
     def follow(self, starts: Mapping[Any, tuple[int, int]]) -> None:
         """Read partition -> (from, barrier) for global entities for ever."""
@@ -215,6 +229,7 @@ class StateLanes:
     def _apply(self, source: _Input, lane: Lane, follow: _Follow, good: NDArray[np.int32]) -> None:
         if not len(good):
             return
+        again = self.rescorer if follow.local else None
         applied = self._state.apply(
             source.name,
             source.columns,
@@ -224,6 +239,10 @@ class StateLanes:
             slice_id=lane.partition,
             update_local=follow.local,
             shared_from=self._positions.shared_from(lane.key),
+            out64=None if again is None else again.out64,
+            out32=None if again is None else again.out32,
         )
+        if again is not None:
+            again.take(source.columns, good, lane.partition, self._offset[good])
         self.counts.late += applied.late
         self.counts.disordered += applied.disordered

@@ -7,9 +7,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from features.model_state import ModelStatePlan
 from features.rule import Rule
 from models.cost import Calibration
+from models.explain import Explainer
 from models.manifest import ImageInput
+from models.reference import Reference
 from pipeline.batch import TierCost
 from pipeline.servings import TierLabel
 
@@ -22,13 +25,32 @@ class Session(Protocol):
         ...
 
 
+class StepSession(Protocol):
+    """What is asked of a recurrent model's session."""
+
+    def step(
+        self,
+        rows: NDArray[np.float32],
+        state: NDArray[np.float32],
+        out: NDArray[np.float32],
+        state_next: NDArray[np.float32],
+    ) -> None:
+        """One event of each of n entities: float32[n, features] and [n, state] into scores [n] and next states."""
+        ...
+
+
 class CostModel(TierCost, Protocol):
     """What a scorer tells a tier's cost model, beside what the batcher asks of it."""
 
-    took_ns: int
-    """What all runs took together."""
-    expected_sum_ns: float
-    """What was expected of them, each as it stood before the run."""
+    @property
+    def took_ns(self) -> int:
+        """What all runs took together."""
+        ...
+
+    @property
+    def expected_sum_ns(self) -> float:
+        """What was expected of them, each as it stood before the run."""
+        ...
 
     @property
     def buckets(self) -> tuple[int, ...]:
@@ -60,6 +82,14 @@ class ImageView:
 
 
 @dataclass(frozen=True, slots=True)
+class Recurrent:
+    """What a recurrent model remembers, and the session that goes a step on."""
+
+    plan: ModelStatePlan
+    session: StepSession
+
+
+@dataclass(frozen=True, slots=True)
 class ModelTier:
     """A way to score that needs a session, and what is known of its cost. Without a `view` it takes features."""
 
@@ -71,6 +101,12 @@ class ModelTier:
     view: ImageView | None = None
     sha256: str = ""
     """Of the model's file."""
+    explainer: Explainer | None = None
+    """Where reasons are asked for."""
+    reference: Reference | None = None
+    """Of the first tier, where drift is looked for."""
+    recurrent: Recurrent | None = None
+    """Of a model with state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,32 @@ def record_of(number: int, began_ms: int = BEGAN_MS) -> MetricsRecord:
         in_time={"primary": scored - 1, "lite": degraded - 2, "rule": 2},
         overdue={"primary": 1},
         histograms=dict.fromkeys(("queue", "features", "score", "total", "delivery", "age"), spread),
-        counts={"read": scored, "held": 1},
-        levels={"rows_in_flight": float(number % 300)},
+        counts={"read": scored, "held": 1, **billed(number, scored, degraded)},
+        levels={"rows_in_flight": float(number % 300), "budget_a_day/EUR": 2.0, "cost_a_day/EUR": 1.3},
     )
+
+
+def billed(number: int, scored: int, degraded: int) -> dict[str, int]:
+    """Half a core: four tenants of unlike size, two models and the rest."""
+    sizes = {"shop": 8, "travel-and-tickets-of-all-kinds": 4, "(other)": 2, "(idle)": 1}
+    each_us = 30_000 + number % 5 * 100
+    tenants = {name: size * each_us for name, size in sizes.items()}
+    total_us = sum(tenants.values())
+    models = {"fraud-gbt/1/primary": total_us // 3, "fraud-lite/1/lite": total_us // 50, "-/-/rule": 200}
+    return {
+        "cpu_us/total": total_us,
+        "cpu_us/rest": total_us - sum(models.values()),
+        **{f"cpu_us/tenant/{name}": us for name, us in tenants.items()},
+        **{f"cpu_us/model/{name}": us for name, us in models.items()},
+        **{f"decisions/tenant/{name}": size * 140 for name, size in sizes.items() if name != "(idle)"},
+        "decisions/label/decline": 7,
+        "decisions/label/approve": scored + degraded - 7,
+        "model_rows/fraud-gbt/1/primary": scored,
+        "model_rows/fraud-lite/1/lite": degraded - 2,
+        "model_rows/-/-/rule": 2,
+        "energy_mj/source/estimate": total_us * 35 // 10_000,
+        "cost_micros/EUR": total_us // 90_000,
+    }
 
 
 class Teller:

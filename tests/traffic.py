@@ -6,7 +6,7 @@ Reading and producing go through confluent-kafka's own clients, as any other pro
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -63,8 +63,8 @@ def send(bootstrap: str, topic: str, records: Sequence[tuple[Any, Any]], partiti
     assert not failed, failed[0]
 
 
-def read(bootstrap: str, topic: str, count: int) -> list[Any]:
-    """The first `count` messages of a topic, all partitions from their beginning."""
+def read(bootstrap: str, topic: str, count: int, until: Callable[[list[Any]], bool] = lambda _: False) -> list[Any]:
+    """The first `count` messages of a topic, all partitions from their beginning; fewer when `until` says so."""
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -77,7 +77,7 @@ def read(bootstrap: str, topic: str, count: int) -> list[Any]:
     consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
     messages: list[Any] = []
     until_s = time.monotonic() + READ_S_MAX
-    while len(messages) < count and time.monotonic() < until_s:
+    while len(messages) < count and time.monotonic() < until_s and not (messages and until(messages)):
         messages += [message for message in consumer.consume(1000, 0.2) if message.error() is None]
     consumer.close()
     return messages

@@ -32,6 +32,7 @@ def register_variant(
     changed: dict[str, Any] = {
         "version": version,
         "sha256": sha256_of(folder / MODEL_FILE),
+        "files": {},
         "quality": _quality(entry.manifest, answers, sample),
         "calibration": None,
         "confusion": {},

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.backfill import backfill
 from features.catalog import Catalog
 from models.manifest import ModelError
+from models.train.evaluate import Split
 
 MS_PER_DAY = 86_400_000
 REPORT_DELAY_MS = 7 * MS_PER_DAY
@@ -68,3 +69,14 @@ def examples_of(catalog: Catalog, table: pa.Table, progress: Callable[[int], Non
         table["customer_id"].to_numpy().astype(np.int64),
         np.asarray(table["fraud"].to_numpy(zero_copy_only=False), np.bool_),
     )
+
+
+def check_split(examples: Examples, split: Split, chosen: NDArray[np.bool_], tested: NDArray[np.bool_]) -> int:
+    """The frauds to learn from. Raises ModelError when they, or those to test on, do not suffice."""
+    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
+    if frauds < 10 or test_frauds < 10:
+        raise ModelError(
+            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
+            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
+        )
+    return frauds

@@ -13,12 +13,15 @@ from onnx import ModelProto
 
 from features.catalog import Catalog
 from models.manifest import Manifest, ModelError, Trained, write_manifest
+from models.reference import REFERENCE_FILE, reference_of
 from models.repository import MANIFEST_FILE, MODEL_FILE, ModelEntry, Repository, sha256_of
 from models.session import CPU, ModelSession
 from models.train.evaluate import Quality, Split, evaluate
-from models.train.examples import Examples, examples_of
+from models.train.examples import Examples, check_split, examples_of
 from models.train.onnx_dense import trees_to_dense_onnx
 from models.train.onnx_trees import INPUT, OUTPUT, trees_to_onnx
+from models.train.tree_file import trees_of
+from models.trees import TREES_FILE
 
 PARITY_MAX = 1e-5
 GBT: dict[str, Any] = {
@@ -79,12 +82,21 @@ def register(
     examples: Examples,
     trained: Trained,
     quality: Quality,
+    tested: NDArray[np.bool_],
 ) -> ModelEntry:
-    """Write model and manifest. Raises ModelError when ONNX Runtime's scores are not the booster's."""
+    """Write the model, its trees, the reference that the `tested` rows are, and the manifest.
+
+    Raises ModelError when ONNX Runtime's scores are not the booster's.
+    """
     folder = repository.folder / recipe.name / recipe.version
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
-    path.write_bytes(recipe.layout(booster.dump_model(), len(examples.names)).SerializeToString())
+    dump = booster.dump_model()
+    path.write_bytes(recipe.layout(dump, len(examples.names)).SerializeToString())
+    (folder / TREES_FILE).write_bytes(trees_of(dump).encode())
+    rows = examples.rows[tested]
+    reference = reference_of(examples.names, rows, np.asarray(booster.predict(rows), np.float32))
+    (folder / REFERENCE_FILE).write_bytes(reference.encode())
     manifest = Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -95,6 +107,7 @@ def register(
         output=OUTPUT,
         thresholds=recipe.thresholds,
         sha256=sha256_of(path),
+        files={name: sha256_of(folder / name) for name in (TREES_FILE, REFERENCE_FILE)},
         trained=trained,
         quality=quality.as_dict(),
     )
@@ -134,12 +147,8 @@ def train(
     examples = examples_of(catalog, table, lambda rows: progress(f"features of {rows:,} of {table.num_rows:,} rows"))
     chosen = split.train_rows(examples.day)
     tested = split.test_rows(examples.day, examples.customer, examples.fraud)
-    frauds, test_frauds = int(examples.fraud[chosen].sum()), int(examples.fraud[tested].sum())
-    if frauds < 10 or test_frauds < 10:
-        raise ModelError(
-            f"days {split.train_from} to {split.test_from + split.test_days} of the file hold {frauds} frauds to "
-            f"train on and {test_frauds} to test on, expected at least 10 each; it has {examples.day[-1] + 1} days"
-        )
+    days = (examples.day >= split.test_from) & (examples.day < split.test_from + split.test_days)
+    frauds = check_split(examples, split, chosen, tested)
     entries = []
     for recipe in RECIPES:
         progress(f"training {recipe.name} on {int(chosen.sum()):,} rows")
@@ -148,5 +157,5 @@ def train(
         quality = evaluate(examples.day[tested], examples.customer[tested], examples.fraud[tested], score)
         how = f"LightGBM {lgb.__version__}, {recipe.trees} trees of depth {recipe.settings['max_depth']}"
         trained = Trained(when=when, how=how, data=data, rows=int(chosen.sum()), positives=frauds, seed=seed)
-        entries.append(register(repository, recipe, booster, examples, trained, quality))
+        entries.append(register(repository, recipe, booster, examples, trained, quality, days))
     return entries

@@ -28,12 +28,15 @@ def check_features(config: PipelineConfig) -> str:
 
 def check_models(config: PipelineConfig) -> str:
     """Load and warm every tier's model against the features. Raises ModelError; returns what runs where."""
+    from pipeline.tier import ModelTier
     from pipeline.tiers import open_tiers
 
     told = []
     for tier in open_tiers(config, tuple(config.features)):
         name, model, version, provider = tier.label
-        told.append(f"{name} = {model}/{version} on {provider}" if model else f"{name} = a rule")
+        plan = tier.recurrent.plan if isinstance(tier, ModelTier) and tier.recurrent is not None else None
+        kept = f", which keeps {plan.bytes_a_key} bytes of each {plan.key}" if plan is not None else ""
+        told.append(f"{name} = {model}/{version} on {provider}{kept}" if model else f"{name} = a rule")
     return ", ".join(told)
 
 

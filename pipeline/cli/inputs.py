@@ -1,7 +1,7 @@
 """Files in place of topics: which file is which input, under which column names, with which labels."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,6 +48,16 @@ class InputFiles:
                 events, catalog.decided, spec, labels.field, self.label_column, self.label_delay_ms
             )
         return tables
+
+    def known_to(self, config: PipelineConfig, other: PipelineConfig) -> "InputFiles":
+        """What of this is for `config`, where the rest is for `other`: its state inputs, labels if it takes any."""
+        state = {
+            name: path
+            for name, path in self.state.items()
+            if name in config.catalog.inputs or name not in other.catalog.inputs
+        }
+        labelled = any(entity.labels for entity in config.catalog.entities.values())
+        return replace(self, state=state, label_column=self.label_column if labelled else None)
 
     def rows(self) -> int | None:
         """How many events there are to decide, where the file says so without being read."""

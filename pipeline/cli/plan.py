@@ -86,6 +86,8 @@ def plan(
     from pipeline.sim.plan import Load, Planner
 
     tell = tell_sometimes()
+    if loaded.config.routes:
+        click.echo("routes are not simulated: every event takes the pipeline's own ladder and budget", err=True)
     costs = _costs(loaded, curve, save_curve)
     planner = Planner(loaded.config, costs, Load(rate, arrivals, length_s, partitions, seed), tell)
     chosen = planner.forecast(processes) if processes else planner.fewest(lambda it: _share(it, any_tier) >= slo)

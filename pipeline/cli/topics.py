@@ -10,6 +10,10 @@ from pipeline.cli.options import bootstrap_option, config_options, load_config
 MESSAGE_BYTES = "message.max.bytes"
 """What a client sends at most; a topic's own limit has another name."""
 
+COMPACTED = {"cleanup.policy": "compact"}
+KEPT = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+"""Of the topics of rollouts, one partition each: the newest word on each tier, and the books, for ever."""
+
 
 class Duration(click.ParamType):
     """A duration such as 36h or 7d, in ms."""
@@ -60,6 +64,12 @@ def create(
     }
     given = {key: str(value) for key, value in wanted.items() if value is not None}
     counts = dict.fromkeys(config.topic_names, partitions)
-    made = create_topics(settings, counts, replication, config.engine.request_ms_max, given)
+    rollouts = {config.topics.rollouts, config.topics.audit} if config.rollout.enabled else set()
+    others = {topic: count for topic, count in counts.items() if topic not in rollouts}
+    limit_ms = config.engine.request_ms_max
+    made = create_topics(settings, others, replication, limit_ms, given)
+    for topic, policy in {config.topics.rollouts: COMPACTED, config.topics.audit: KEPT}.items():
+        if topic in rollouts:
+            made += create_topics(settings, {topic: 1}, replication, limit_ms, policy)
     for topic in config.topic_names:
         click.echo(f"{topic}: {'made' if topic in made else 'was there'}")

@@ -29,10 +29,11 @@ class OverrideSection(Section):
 
 
 class ReuseSection(Section):
-    """`[reuse]`: answers that models gave before, used again for frames that come again."""
+    """`[reuse]`: answers that models gave before, used again for frames and feature rows that come again."""
 
     exact_rows: Annotated[StrictInt, Field(ge=0, le=1_000_000)] = 0
-    """How many frames are remembered by their bytes; 0: none. The answer is what the model would tell again."""
+    """How many frames, or feature rows of each tier's model, are remembered by their bytes; 0: none. The answer is
+    what the model told of the very same."""
     near_bits: Annotated[StrictInt, Field(ge=-1, le=32)] = -1
     """In how many of 64 bits the perceptual hash of a frame may differ from a late one of its camera, to be given
     that one's answer; -1: never. A scratch need not change a bit: it takes a report of how often that was wrong."""

@@ -7,12 +7,19 @@ from pydantic import Field, model_validator
 
 from features.catalog import Catalog, EntitySpec, FeatureSpec, InputSpec
 from features.outcome_spec import OutcomeSpec
+from models.reference import SCORE
 from pipeline.config.cascade_section import CascadeSection, RouteSection
+from pipeline.config.cost_section import CostSection
+from pipeline.config.drift_section import DriftSection
+from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.health_section import HealthSection
 from pipeline.config.http_section import HttpSection
 from pipeline.config.kafka_section import INSTANCE_ID, KafkaSection
 from pipeline.config.ladder_checks import check_ladders
+from pipeline.config.problems import near
+from pipeline.config.quality_section import QualitySection
+from pipeline.config.rollout_section import RolloutSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -26,6 +33,8 @@ from pipeline.config.sections import (
     TopicsSection,
 )
 from pipeline.config.trace_section import TraceSection
+
+TENANT_TYPES = ("int", "bool", "string", "id")
 
 
 class PipelineConfig(Section):
@@ -52,6 +61,11 @@ class PipelineConfig(Section):
     http: HttpSection = HttpSection()
     health: HealthSection = HealthSection()
     trace: TraceSection = TraceSection()
+    cost: CostSection = CostSection()
+    explain: ExplainSection = ExplainSection()
+    drift: DriftSection = DriftSection()
+    quality: QualitySection = QualitySection()
+    rollout: RolloutSection = RolloutSection()
 
     @property
     def exactly_once(self) -> bool:
@@ -72,7 +86,8 @@ class PipelineConfig(Section):
     def topic_names(self) -> tuple[str, ...]:
         """Every topic that is read or written, inputs first."""
         read = tuple(spec.topic for spec in self.inputs.values())
-        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics)
+        rollouts = (self.topics.rollouts, self.topics.audit) if self.rollout.enabled else ()
+        return (*read, self.topics.decisions, self.topics.dead_letters, self.topics.metrics, *rollouts)
 
     @model_validator(mode="after")
     def _tells_what_it_can(self) -> "PipelineConfig":
@@ -80,16 +95,58 @@ class PipelineConfig(Section):
             if override.decision not in self.decide.labels:
                 where = f"overrides: {override.reason}: {override.decision!r}"
                 raise ValueError(f"{where} is none of the labels {', '.join(self.decide.labels)}")
+        for label in self.explain.decisions:
+            if label not in self.decide.labels:
+                raise ValueError(
+                    f"explain.decisions: {label!r} is none of the labels {', '.join(self.decide.labels)}"
+                )
         decided = self.catalog.decided
+        if self.explain.decisions and decided.format == "image":
+            raise ValueError("explain.decisions: only models of features can be explained, the topic holds images")
+        if self.drift.enabled:
+            self._can_drift()
         for name, spec in self.outcome_state.items():
             if spec.key != decided.key:
                 raise ValueError(
                     f"outcome_state: {name}.key: found {spec.key!r}, expected {decided.key!r}, the key of topic "
                     f"{decided.topic!r}: such state moves with its partition"
                 )
-        if self.reuse != ReuseSection() and decided.format != "image":
-            raise ValueError("reuse: only answers about images are used again, the topic holds none")
+        for tier in self.tiers:
+            if tier.state is not None and tier.state.key not in ("", decided.key):
+                raise ValueError(
+                    f"tiers: {tier.name}.state.key: found {tier.state.key!r}, expected {decided.key!r}, the key of "
+                    f"topic {decided.topic!r}: such state moves with its partition"
+                )
+        if self.reuse.near_bits >= 0 and decided.format != "image":
+            raise ValueError("reuse.near_bits: only images look alike, the topic holds none: expected exact_rows")
         return self
+
+    @model_validator(mode="after")
+    def _billed(self) -> "PipelineConfig":
+        cost, fields = self.cost, self.catalog.decided.schema_.fields
+        if cost.tenant and cost.tenant not in fields:
+            raise ValueError(
+                f"cost.tenant: {cost.tenant!r} is no field of the input{near(cost.tenant, list(fields))}"
+            )
+        if cost.tenant and fields[cost.tenant].type not in TENANT_TYPES:
+            found = fields[cost.tenant].type
+            raise ValueError(f"cost.tenant: {cost.tenant} is a {found}, expected one of {', '.join(TENANT_TYPES)}")
+        for label in cost.detected:
+            if label not in self.decide.labels:
+                raise ValueError(f"cost.detected: {label!r} is none of the labels {', '.join(self.decide.labels)}")
+        priced = cost.cpu_hour or cost.gpu_hour or cost.kwh
+        if (cost.budget_a_day or cost.budget_per_million) and not priced:
+            raise ValueError("cost: a budget needs prices to be held to, expected cpu_hour, gpu_hour or kwh")
+        return self
+
+    def _can_drift(self) -> None:
+        """What drift needs of the other tables."""
+        if self.catalog.decided.format == "image":
+            raise ValueError("drift.enabled: only features have a reference, the topic holds images")
+        if self.pipeline.mode == "replay":
+            raise ValueError("drift.enabled: its window is of the clock, which says nothing of what is replayed")
+        if SCORE in self.features:
+            raise ValueError(f"drift.enabled: a feature is named {SCORE!r}, as the model's own is: name it otherwise")
 
     @model_validator(mode="after")
     def _consistent(self) -> "PipelineConfig":

@@ -12,8 +12,13 @@ from pydantic_core import PydanticUndefined
 
 from features.duration import duration_ms, in_words
 from pipeline.config.cascade_section import CascadeSection, RouteSection
+from pipeline.config.cost_section import CostSection
+from pipeline.config.drift_section import DriftSection
+from pipeline.config.explain_section import ExplainSection
 from pipeline.config.frame_sections import OverrideSection, ReuseSection
 from pipeline.config.http_section import HttpSection
+from pipeline.config.quality_section import QualitySection
+from pipeline.config.rollout_section import RolloutSection
 from pipeline.config.sections import (
     CheckpointSection,
     DecideSection,
@@ -22,6 +27,7 @@ from pipeline.config.sections import (
     ModelsSection,
     PipelineSection,
     PublishSection,
+    StateSection,
     TierSection,
     TopicsSection,
 )
@@ -32,6 +38,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "[topics]": TopicsSection,
     "[models]": ModelsSection,
     "[[tiers]]": TierSection,
+    "[tiers.state]": StateSection,
     "[cascade]": CascadeSection,
     "[[routes]]": RouteSection,
     "[decide]": DecideSection,
@@ -43,6 +50,11 @@ TABLES: dict[str, type[BaseModel]] = {
     "[engine]": EngineSection,
     "[http]": HttpSection,
     "[trace]": TraceSection,
+    "[cost]": CostSection,
+    "[explain]": ExplainSection,
+    "[drift]": DriftSection,
+    "[quality]": QualitySection,
+    "[rollout]": RolloutSection,
 }
 _TYPES = {str: "string", int: "whole number", float: "number", bool: "true or false"}
 

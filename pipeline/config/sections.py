@@ -58,11 +58,17 @@ class TopicsSection(Section):
     """Records that could not become an event, untouched, with the reason in headers."""
     metrics: TopicName = "metrics"
     """One record a process and `engine.metrics_ms`."""
+    quality: TopicName = "quality"
+    """What `headrace quality` tells of each period; it makes the topic."""
+    rollouts: TopicName = "rollouts"
+    """Which version answers in which tier: compacted, followed by every process (where `rollout.enabled`)."""
+    audit: TopicName = "audit"
+    """What served when, and who asked for it: only ever added to (where `rollout.enabled`)."""
 
     @model_validator(mode="after")
     def _distinct(self) -> "TopicsSection":
-        if len({self.decisions, self.dead_letters, self.metrics}) < 3:
-            raise ValueError("decisions, dead_letters and metrics need three different topics")
+        if len({self.decisions, self.dead_letters, self.metrics, self.quality}) < 4:
+            raise ValueError("decisions, dead_letters, metrics and quality need a topic each")
         return self
 
 
@@ -71,6 +77,15 @@ class ModelsSection(Section):
 
     folder: StrictStr | None = None
     """A model repository; relative to the configuration file. Unset: the models that are shipped."""
+
+
+class StateSection(Section):
+    """`[tiers.state]`: what a model with state remembers of each key; needed only to say how many there are."""
+
+    key: StrictStr = ""
+    """The topic's key, so that the state moves with its partition. Unset: that."""
+    keys_expected: Rows = 1024
+    """How many keys a partition has: the table for them is made so large at once."""
 
 
 class TierSection(Section):
@@ -88,6 +103,8 @@ class TierSection(Section):
     """ONNX Runtime's names. What is asked for is what runs, or the process does not start."""
     thresholds: tuple[StrictFloat, ...] | None = None
     """This tier's own, where its scores lie on another scale than `decide.thresholds`."""
+    state: StateSection | None = None
+    """Of a model with state alone."""
 
     @model_validator(mode="after")
     def _one_way(self) -> "TierSection":

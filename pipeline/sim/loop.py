@@ -143,15 +143,23 @@ class _Loop:
         plan = self._policy.poll(self._now_ns, self._delivery_time.learned if self._delivery_time else AT_ONCE)
         if len(plan.expired):
             expired.append(plan.expired)
+        if len(plan.kept):
+            self._keep(plan.kept)
+            scored.append(plan.kept)
         for batch in plan.batches:
             if self._services[batch.tier] is None:
                 self._leave(batch)
                 scored.append(batch.slots)
         return [batch for batch in plan.batches if self._services[batch.tier] is not None]
 
-    def _end(self, batch: Batch, took_ns: int) -> None:
+    def _end(self, batch: Batch, took_ns: int) -> NDArray[np.int32]:
+        """The run is over; returns the rows that have their answer."""
         self._policy.observe(batch.tier, len(batch.slots), took_ns)
         self._policy.complete(batch)
+        answered = self._policy.answered(batch)
+        if len(answered.passed):
+            self._policy.pass_on(answered.passed)
+        return answered.rows
 
     def _score_inline(self, scored: list[NDArray[np.int32]], expired: list[NDArray[np.int32]]) -> None:
         """The loop waits for each batch, until nothing is left."""
@@ -160,8 +168,7 @@ class _Loop:
             for batch in batches:
                 took_ns = self._dispatch(batch, session=0)
                 self._now_ns += took_ns
-                self._end(batch, took_ns)
-                scored.append(batch.slots)
+                scored.append(self._end(batch, took_ns))
                 self._now_ns += self._process.cost.batch_ns
             if not batches:
                 return
@@ -170,9 +177,8 @@ class _Loop:
         """Take in what sessions have done, give the idle ones work, go on."""
         while self._running and self._running[0][0] <= self._now_ns:
             _, session, took_ns, batch = heapq.heappop(self._running)
-            self._end(batch, took_ns)
+            scored.append(self._end(batch, took_ns))
             self._idle.append(session)
-            scored.append(batch.slots)
         if not self._policy.pending_rows:
             return
         batches = self._poll(scored, expired)
@@ -194,9 +200,16 @@ class _Loop:
         return took_ns
 
     def _leave(self, batch: Batch) -> None:
-        self._settle_outcome(batch.slots, Outcome.DEGRADED if batch.tier else Outcome.SCORED)
-        self._tier[batch.slots] = batch.tier
+        answered = self._policy.answered(batch)
+        self._settle_outcome(answered.rows, Outcome.DEGRADED if answered.tier else Outcome.SCORED)
+        self._tier[answered.rows] = answered.tier
         self._dispatch_ns[batch.slots] = self._now_ns
+
+    def _keep(self, rows: NDArray[np.int32]) -> None:
+        """These keep the score that a cascade's first model gave them."""
+        self._settle_outcome(rows, Outcome.DEGRADED)
+        self._tier[rows] = self._policy.first_tier
+        self._dispatch_ns[rows] = self._now_ns - self._score_ns[rows]
 
     def _settle_outcome(self, rows: NDArray[np.int32], outcome: Outcome) -> None:
         before = self._outcome[rows]

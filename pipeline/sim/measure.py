@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 
+from pipeline.answering import Answerers
 from pipeline.batch import Batch
 from pipeline.config.model import PipelineConfig
 from pipeline.image.measures import MEASURES
@@ -69,7 +70,10 @@ def _frame_runs_ns(tier: ModelTier, count: int) -> list[int]:
     for slot in range(count):
         frame = held[slot % len(held)]
         rows.payload_address[slot], rows.payload_length[slot] = frame.ctypes.data, len(frame)
-    runner, batch = Runner(rows, [tier], count, time.perf_counter_ns), Batch(0, np.arange(count, dtype=np.int32))
+    runner, batch = (
+        Runner(rows, Answerers([tier]), count, time.perf_counter_ns),
+        Batch(0, np.arange(count, dtype=np.int32)),
+    )
     taken: list[int] = []
     until_s = time.perf_counter() + SECONDS_A_SIZE
     while len(taken) <= RUNS_MIN or time.perf_counter() < until_s:

@@ -1,6 +1,6 @@
 """What a load would do to a pipeline: forecasts for numbers of processes, and the fewest that hold an SLO."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 
 from pipeline.clock import NS_PER_MS
 from pipeline.config.model import PipelineConfig
+from pipeline.config.problems import ConfigError, Problem
 from pipeline.engine import LITTLE
+from pipeline.ladder_build import checked_report, thresholds_of
 from pipeline.sim.arrivals import ARRIVALS
 from pipeline.sim.curves import Costs
 from pipeline.sim.forecast import Forecast, summed_up
 from pipeline.sim.loop import simulate
-from pipeline.sim.policy import LivePolicy
+from pipeline.sim.policy import CascadePolicy, CostedPolicy, LivePolicy
 from pipeline.sim.process import Hop, ProcessModel
 from pipeline.sim.service import Curve, Noise
 from pipeline.sim.trace import Trace, Workload
@@ -51,6 +53,17 @@ def process_of(config: PipelineConfig, costs: Costs) -> ProcessModel:
     )
 
 
+def passed_share_of(config: PipelineConfig) -> float | None:
+    """The share of events that a cascade's report expects to go on; None without a cascade. Raises ConfigError."""
+    section = config.cascade
+    if not section.first:
+        return None
+    if not section.report:
+        text = "a forecast needs the share of events that go on: expected what `headrace models cascade` wrote"
+        raise ConfigError("", [Problem("cascade.report", text)])
+    return checked_report(config, thresholds_of(config)).expected.passed_share
+
+
 class Planner:
     """Forecasts of one load on one machine's costs. The same load and seed give the same forecasts.
 
@@ -69,6 +82,7 @@ class Planner:
         self._value: NDArray[np.float64] = np.zeros(len(self._arrival_ns))
         if config.catalog.decided.priority is not None:
             self._value = rng.lognormal(0.0, 1.0, len(self._arrival_ns))
+        self._passed_share = passed_share_of(config)
         self._forecasts: dict[int, Forecast] = {}
 
     def forecast(self, processes: int) -> Forecast:
@@ -102,17 +116,31 @@ class Planner:
         return simulate(
             work,
             services,
-            LivePolicy(
-                work,
-                buckets,
-                seeds,
-                sessions=self._config.engine.sessions,
-                objective=self._config.pipeline.objective,
-                padded=any(tier is not None and tier.padded for tier in self._costs.tiers),
-            ),
+            self._policy(work, seeds),
             process_of(self._config, self._costs),
             self.load.seed,
             lambda rows: self._tell(f"simulating one of {processes}: {rows:,} of {work.rows:,} events"),
+        )
+
+    def _policy(self, work: Workload, seeds: Sequence[dict[int, list[int]] | None]) -> CostedPolicy:
+        config, padded = self._config, any(tier is not None and tier.padded for tier in self._costs.tiers)
+        engine, objective = config.engine, config.pipeline.objective
+        if self._passed_share is None:
+            return LivePolicy(
+                work, engine.buckets, seeds, sessions=engine.sessions, objective=objective, padded=padded
+            )
+        cascade = config.cascade
+        unsure = np.random.default_rng((self.load.seed, 3)).random(work.rows) < self._passed_share
+        return CascadePolicy(
+            work,
+            engine.buckets,
+            seeds,
+            [tier.name for tier in config.tiers].index(cascade.first),
+            unsure,
+            sessions=engine.sessions,
+            objective=objective,
+            second=objective if cascade.objective == "pipeline" else cascade.objective,
+            padded=padded,
         )
 
     def fewest(self, holds: Callable[[Forecast], bool]) -> Forecast | None:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from features.signature import signature_of, signature_of_outcomes
+from features.signature import signature_of, signature_of_model, signature_of_outcomes
 from features.state import FeatureSet, FeatureState
 from pipeline.clock import NS_PER_MS
 from pipeline.config.model import PipelineConfig
 from pipeline.kafka.consumer import LaneConsumer, TopicPartition
+from pipeline.recurrence import Recurrence, Rescorer
 from pipeline.state.checkpointer import Checkpointer
 from pipeline.state.positions import Positions
 from pipeline.state.restorer import Restorer
@@ -20,6 +21,7 @@ def build_stage(
     config: PipelineConfig,
     features: FeatureSet,
     state: FeatureState,
+    recurrences: Mapping[int, Recurrence],
     positions: Positions,
     consumer: LaneConsumer,
     partitions: Callable[[str], list[TopicPartition]],
@@ -31,7 +33,8 @@ def build_stage(
     catalog, engine, checkpoint = config.catalog, config.engine, config.checkpoint
     deciding = partitions(catalog.decided.topic) if features.has_global_entities else []
     sizes = (engine.poll_rows_max, engine.value_bytes_max)
-    lanes = StateLanes(consumer, config.inputs, state, positions, *sizes, deciding)
+    rescorer = Rescorer(state, recurrences, len(features.names), engine.poll_rows_max) if recurrences else None
+    lanes = StateLanes(consumer, config.inputs, state, positions, *sizes, deciding, rescorer)
     restorer: Restorer | None = None
     checkpointer: Checkpointer | None = None
     if checkpoint.url:
@@ -40,6 +43,8 @@ def build_stage(
         signatures = {plan.name: signature_of(plan, catalog) for plan in features.entities}
         for plan in features.outcomes:
             signatures[plan.name] = signature_of_outcomes(config.outcome_state[plan.declared], catalog)
+        for recurrence in recurrences.values():
+            signatures[recurrence.plan.name] = signature_of_model(recurrence.plan, catalog)
         shared = {plan.name for plan in features.entities if plan.shared}
 
         def slice_id(partition: TopicPartition | None) -> int | None:

@@ -108,8 +108,16 @@ class Checkpointer:
                 known.whole_ns = now_ns
             else:
                 entities = self._state.entities(None if partition is None else partition.partition)
-                return Export(partition, entities, known.known, partial(self._cut, partition), self._writer)
+                cut = partial(self._cut, partition)
+                return Export(partition, entities, known.known, cut, self._writer, self._since(partition))
         return None
+
+    def _since(self, partition: TopicPartition | None) -> dict[str, int] | None:
+        """Events that have been read and wait for their score are not committed: models know nothing of them yet."""
+        if partition is None or not self._state.models(partition.partition):
+            return None
+        name, read = partition_name(partition), self._positions.local[partition]
+        return {name: min(read, self._committed.get(partition, read))}
 
     def ages_s(self) -> dict[str, float]:
         """Of each slice that this process writes, how long ago its checkpoint held all there was.

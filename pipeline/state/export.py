@@ -43,7 +43,10 @@ class Known:
 
 
 class Export:
-    """Writes one slice, step by step; `cut` says where the slice stands whenever it is asked."""
+    """Writes one slice, step by step; `cut` says where the slice stands whenever it is asked.
+
+    What models remember may be behind: `since` is the offset from which it must be read on, where that is given.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Export:
         known: Known,
         cut: Callable[[], dict[str, int]],
         writer: CheckpointWriter,
+        since: dict[str, int] | None = None,
     ) -> None:
         self.partition = partition
         self.job = Job(slice_name(partition), writer.new_name())
@@ -59,7 +63,7 @@ class Export:
         self._known = known
         self._cut = cut
         self._writer = writer
-        self._cuts: list[dict[str, int]] = [cut()]
+        self._cuts: list[dict[str, int]] = [cut()] if since is None else [since, cut()]
         self._steps = self._all_steps()
 
     def step(self) -> bool:

@@ -50,7 +50,8 @@ class PieceEntry(msgspec.Struct, frozen=True, array_like=True):
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a checkpoint of one slice holds. `cuts`, in time: "topic/partition" -> next offset; `sizes`: bytes a file.
 
-    The first cut is where it was begun and the last where it was finished.
+    The first cut is where it is read on from, which is where it was begun or, since what models remember may be
+    behind, earlier; the last is where it was finished.
     """
 
     slice: str

@@ -71,6 +71,7 @@ class StateStage:
         self._owned: set[TopicPartition] = set()
         self._restoring: list[Restore] = []
         self._to_read_on: set[TopicPartition] = set()
+        self._catching_up: set[TopicPartition] = set()
         self._shared_whole = False
         self._since_ns: int | None = time.monotonic_ns()
         self._told_ns = 0
@@ -109,6 +110,7 @@ class StateStage:
             self._restoring.remove(restore)
         for partition in gone:
             self._to_read_on.discard(partition)
+            self._catching_up.discard(partition)
             self._starts.pop(partition, None)
             if self.checkpointer is not None:
                 self.checkpointer.forget(partition)
@@ -140,7 +142,7 @@ class StateStage:
                 self._restoring.remove(restore)
                 self._restored(restore)
             work += 1
-        if self._to_read_on and self._shared_whole and not self._restoring:
+        if self._to_read_on and self._shared_whole and not self._restoring and self._features_whole():
             self._read_on()
         read, dead = self.lanes.poll()
         if self.checkpointer is not None:
@@ -174,7 +176,7 @@ class StateStage:
     def _slice_restored(self, partition: TopicPartition, restore: Restore) -> None:
         bounds, name = self._starts[partition], partition_name(partition)
         assert bounds.committed is not None
-        fresh = self._policy.on_lost == "start-fresh" or not self._state.has_local_windows
+        fresh = self._policy.on_lost == "start-fresh" or not self._state.comes_back
         floor = bounds.committed if fresh else bounds.low
         self._positions.local[partition] = restore.lowest.get(name, floor) if restore.whole or fresh else floor
         self._to_read_on.add(partition)
@@ -183,15 +185,31 @@ class StateStage:
         """From where they were restored, all at once: what is fetched would only keep pieces waiting before."""
         self.lanes.rebuild({partition: self._to_read(partition) for partition in sorted(self._to_read_on)})
         self._to_read_on.clear()
+        self._catching_up.clear()
+
+    def _features_whole(self) -> bool:
+        """Whether features of what is read on are those of its first time, where somebody asks for them.
+
+        Then the global entities come first: labels, and all partitions up to where deciding begins.
+        """
+        if self.lanes.rescorer is None:
+            return True
+        behind = self._to_read_on - self._catching_up
+        if behind and self.lanes.deciding:
+            self.lanes.catch_up({partition: self._shared_to_read(partition) for partition in sorted(behind)})
+        self._catching_up |= behind
+        return all(self.lanes.ready(partition) for partition in self._to_read_on)
+
+    def _shared_to_read(self, partition: TopicPartition) -> tuple[int, int]:
+        bounds = self._starts[partition]
+        assert bounds.committed is not None
+        return max(bounds.low, self._positions.shared_from(partition)), bounds.committed
 
     def _to_read(self, partition: TopicPartition) -> tuple[int, int]:
         """From where the partition's windows, its own or the global ones, stand to where deciding begins."""
-        bounds = self._starts[partition]
-        assert bounds.committed is not None
         start = self._positions.local[partition]
-        if self.lanes.deciding:
-            start = min(start, max(bounds.low, self._positions.shared_from(partition)))
-        return start, bounds.committed
+        shared, until = self._shared_to_read(partition)
+        return min(start, shared) if self.lanes.deciding else start, until
 
     def _watch(self) -> None:
         """Say how far it is, and end it when it takes too long."""

@@ -1,6 +1,8 @@
 """The counters of `/metrics`, read from the totals so far: nothing is counted twice. Names lack `_total`."""
 
+from pipeline.telemetry.bill_families import BILL_COUNTERS
 from pipeline.telemetry.families import US_PER_S, Family, Samples, count, counts_of, each, one
+from pipeline.telemetry.rollout_counters import ROLLOUT_COUNTERS
 from pipeline.wire.metrics import MetricsRecord
 
 
@@ -10,10 +12,20 @@ def _answered(record: MetricsRecord) -> Samples:
         yield (tier, "false"), record.overdue.get(tier, 0)
 
 
+_MODEL_STATE = "model_state_"
+
+
 def _reused(record: MetricsRecord) -> Samples:
     for match in ("same", "like"):
         if f"reused_{match}" in record.counts:
             yield (match,), record.counts[f"reused_{match}"]
+
+
+def _model_state(record: MetricsRecord) -> Samples:
+    for name, rows in record.counts.items():
+        kind, _, tier = name.partition("/")
+        if kind.startswith(_MODEL_STATE):
+            yield (tier, kind.removeprefix(_MODEL_STATE)), rows
 
 
 COUNTERS = (
@@ -74,7 +86,7 @@ COUNTERS = (
         "Events whose own deadline could not be read; they had the pipeline's budget.",
         count("unreadable_deadlines"),
     ),
-    Family("headrace_tier_rows", "rows", ("tier",), "Rows scored, by tier.", each(lambda record: record.tiers)),
+    Family("headrace_tier_rows", "rows", ("tier",), "Rows answered, by tier.", each(lambda record: record.tiers)),
     Family(
         "headrace_tier_delivered",
         "decisions",
@@ -83,6 +95,7 @@ COUNTERS = (
         "in time: goodput.",
         _answered,
     ),
+    *ROLLOUT_COUNTERS,
     Family(
         "headrace_scores_not_finite",
         "rows",
@@ -96,6 +109,27 @@ COUNTERS = (
         ("match",),
         "Rows that had the answer of an earlier frame: of the same bytes, or of a picture like it.",
         _reused,
+    ),
+    Family(
+        "headrace_reasons",
+        "rows",
+        (),
+        "Rows whose decision says why (where [explain] asks for it).",
+        count("reasons"),
+    ),
+    Family(
+        "headrace_reasons_skipped",
+        "rows",
+        (),
+        "Rows whose decision should, and had no time left to.",
+        count("reasons_skipped"),
+    ),
+    Family(
+        "headrace_reasons_seconds",
+        "seconds",
+        (),
+        "What reasons took.",
+        count("reasons_us", US_PER_S),
     ),
     Family(
         "headrace_cascade_rows",
@@ -131,6 +165,14 @@ COUNTERS = (
         (),
         "Rows that outcome state knows nothing of: expired, or answered by a rule.",
         count("outcomes_missed"),
+    ),
+    Family(
+        "headrace_model_state_rows",
+        "rows",
+        ("tier", "what"),
+        "Rows by what they were to a model's state: taken (those read again at a start too), disordered, not_finite "
+        "or missed.",
+        _model_state,
     ),
     Family("headrace_model_runs", "runs", ("tier",), "Runs of a tier's session.", counts_of("runs")),
     Family(
@@ -242,4 +284,5 @@ COUNTERS = (
         "What the clients reported of connections and the cluster.",
         counts_of("kafka_errors"),
     ),
+    *BILL_COUNTERS,
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from pipeline.telemetry.bill_families import BILL_GAUGES
 from pipeline.telemetry.families import MS_PER_S, US_PER_S, Family, Samples, level, levels_of, one
 from pipeline.wire.metrics import MetricsRecord
 
@@ -97,6 +98,41 @@ GAUGES = (
         levels_of("cost_promised_us", 2, US_PER_S),
     ),
     Family(
+        "headrace_rollout_share",
+        "share of keys",
+        ("tier",),
+        "The share of the keys that a candidate answers; 0 without one, and in shadow.",
+        levels_of("rollout_share"),
+    ),
+    Family(
+        "headrace_rollout_shadow",
+        "0 or 1",
+        ("tier",),
+        "1 while a candidate scores copies.",
+        levels_of("rollout_shadow"),
+    ),
+    Family(
+        "headrace_rollout_rows",
+        "rows",
+        ("tier",),
+        "Rows that the candidate has scored in this step.",
+        levels_of("rollout_rows"),
+    ),
+    Family(
+        "headrace_rollout_score_ks",
+        "distance",
+        ("tier",),
+        "How far the distributions of both versions' scores are apart at most, as seen in this step.",
+        levels_of("rollout_ks"),
+    ),
+    Family(
+        "headrace_rollout_score_psi",
+        "index",
+        ("tier",),
+        "The population stability index between both versions' scores, as seen in this step.",
+        levels_of("rollout_psi"),
+    ),
+    Family(
         "headrace_state_bytes",
         "bytes",
         (),
@@ -169,10 +205,39 @@ GAUGES = (
         levels_of("checkpoint_age_s"),
     ),
     Family(
+        "headrace_drift_rows",
+        "rows",
+        (),
+        "Rows of the last window that were held against the model's reference (where [drift] asks for it).",
+        level("drift_rows"),
+    ),
+    Family(
+        "headrace_drift_psi",
+        "1",
+        ("of",),
+        "Population stability index of a feature, or of the score, against the model's reference.",
+        levels_of("drift_psi"),
+    ),
+    Family(
+        "headrace_drift_ks",
+        "1",
+        ("of",),
+        "Kolmogorov-Smirnov distance of a feature, or of the score, from the model's reference.",
+        levels_of("drift_ks"),
+    ),
+    Family(
+        "headrace_drift_found",
+        "0 or 1",
+        ("of",),
+        "1 while one of the two is above its limit (drift.psi_max, drift.ks_max), until both are well below.",
+        levels_of("drift_found"),
+    ),
+    Family(
         "headrace_last_record_timestamp_seconds",
         "seconds since the epoch",
         (),
         "When the loop last told its metrics; a loop that hangs tells nothing.",
         one(lambda record: record.to_ms / MS_PER_S),
     ),
+    *BILL_GAUGES,
 )

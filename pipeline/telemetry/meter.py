@@ -22,7 +22,8 @@ UNDELIVERABLE = "undeliverable"
 
 
 @kernel(
-    "void(int32[::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], int8[::1], int64[:, ::1], int64[::1])"
+    "void(int32[::1], int64, int64[::1], int64[::1], int64[::1], int64[::1], int8[::1], int8[::1], int64[:, ::1],"
+    " int64[::1], int64[::1])"
 )
 def _count_decided(
     slots: Any,
@@ -32,8 +33,10 @@ def _count_decided(
     features_ns: Any,
     score_ns: Any,
     outcome: Any,
+    tier: Any,
     histograms: Any,
     outcomes: Any,
+    tiers: Any,
 ) -> None:
     for index in range(len(slots)):
         slot = slots[index]
@@ -41,6 +44,7 @@ def _count_decided(
         total_ns = now_ns - arrival_ns[slot]
         waited_ns = total_ns - features_ns[slot]
         if outcome[slot] != _EXPIRED:
+            tiers[tier[slot]] += 1
             waited_ns = dispatch_ns[slot] - arrival_ns[slot] - features_ns[slot]
             histograms[_SCORE, bucket_of(score_ns[slot] // 1000)] += 1
         histograms[_QUEUE, bucket_of(waited_ns // 1000)] += 1
@@ -126,16 +130,15 @@ class Meter:
         self._histograms[:] = 0
         self._batch_rows.clear()
         self._outcomes: NDArray[np.int64] = np.zeros(len(OUTCOMES), np.int64)
-        self._tier_rows = [0] * len(self._tiers)
+        self._tier_rows: NDArray[np.int64] = np.zeros(len(self._tiers), np.int64)
         self._answered: NDArray[np.int64] = np.zeros((2, len(self._tiers)), np.int64)
         self._dead_letters: dict[str, int] = {}
         self._delivered = 0
         self._misses = 0
 
-    def batch(self, rows: int, tier: int) -> None:
-        """A batch of so many rows was scored by a tier."""
+    def batch(self, rows: int) -> None:
+        """A batch of so many rows was scored."""
         self._batch_rows.counts[bucket_of(rows)] += 1
-        self._tier_rows[tier] += rows
 
     def decided(self, slots: NDArray[np.int32], now_ns: int) -> None:
         """These rows have their outcome (scored, degraded or expired) and are handed to the producer now."""
@@ -151,8 +154,10 @@ class Meter:
             rows.features_ns,
             rows.score_ns,
             rows.outcome,
+            rows.tier,
             self._histograms,
             self._outcomes,
+            self._tier_rows,
         )
 
     def dead_letter(self, code: str) -> None:
@@ -228,7 +233,7 @@ class Meter:
             late=counts.pop("late", 0),
             lag=dict(self._lag()),
             batch_rows=self._batch_rows.sparse(),
-            tiers=dict(zip(self._tiers, self._tier_rows, strict=True)),
+            tiers=dict(zip(self._tiers, self._tier_rows.tolist(), strict=True)),
             in_time=dict(zip(self._tiers, self._answered[_IN_TIME].tolist(), strict=True)),
             overdue=dict(zip(self._tiers, self._answered[_OVERDUE].tolist(), strict=True)),
             histograms={name: sparse_of(self._histograms[index]) for index, name in enumerate(HISTOGRAMS)},

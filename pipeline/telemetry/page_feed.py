@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline.bill.prices import prices_of
 from pipeline.config.model import PipelineConfig
 from pipeline.telemetry.board import Board, Told
 from pipeline.telemetry.latest import LatestDecisions, Sampled
 from pipeline.telemetry.meter import HISTOGRAMS
+from pipeline.telemetry.page_bill import bill_of
 from pipeline.telemetry.page_point import EDGES_US, QUANTILES, SHOWN_OUTCOMES, point_of, quantiles_us, totals_of
 from pipeline.telemetry.slo_source import SloSource
 from pipeline.wire.metrics import MetricsRecord, added
@@ -69,6 +71,7 @@ class Feed:
         self._slo = slo
         self._tiers = [tier.name for tier in config.tiers]
         self._sizes = config.engine.buckets
+        self._prices, self._detected = prices_of(config.cost), config.cost.detected
         self._facts = msgspec.json.encode(facts_of(config))
         self._points: deque[bytes] = deque(maxlen=board.records_max)
         self._recent: deque[MetricsRecord] = deque(maxlen=RECENT_RECORDS)
@@ -109,6 +112,7 @@ class Feed:
                     for name in HISTOGRAMS
                 },
             },
+            "bill": bill_of(recent, newest.totals, self._prices, self._detected),
             "lag": newest.record.lag,
             "totals": totals_of(newest.totals, self._tiers),
         }

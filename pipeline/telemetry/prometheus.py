@@ -41,10 +41,12 @@ class ModelFacts:
     version: str
     provider: str
     sha256: str
+    role: str = "stable"
 
 
-def models_of(tiers: Sequence[Tier]) -> tuple[ModelFacts, ...]:
+def models_of(tiers: Sequence[Tier], candidates: Iterable[ModelTier | None] = ()) -> tuple[ModelFacts, ...]:
     """What is warm; rules have no model."""
+    found = [("stable", tier) for tier in tiers] + [("candidate", tier) for tier in candidates if tier is not None]
     return tuple(
         ModelFacts(
             tier.name,
@@ -52,8 +54,9 @@ def models_of(tiers: Sequence[Tier]) -> tuple[ModelFacts, ...]:
             tier.label.version or "",
             tier.label.provider or "",
             tier.sha256[:SHA256_SHOWN],
+            role,
         )
-        for tier in tiers
+        for role, tier in found
         if isinstance(tier, ModelTier)
     )
 
@@ -150,7 +153,8 @@ class PipelineCollector(Collector):
         budget = GaugeMetricFamily("headrace_budget_seconds", "What an event may take.", labels=OURS)
         budget.add_metric(self._own, self._config.pipeline.budget_ms / 1000)
         yield budget
-        models = InfoMetricFamily("headrace_model", "The model that answers in a tier.", labels=(*OURS, "tier"))
+        says = "A model that answers in a tier, the stable one or the candidate."
+        models = InfoMetricFamily("headrace_model", says, labels=(*OURS, "tier"))
         for facts in self.models:
             models.add_metric(
                 (*self._own, facts.tier),
@@ -159,6 +163,7 @@ class PipelineCollector(Collector):
                     "version": facts.version,
                     "provider": facts.provider,
                     "sha256": facts.sha256,
+                    "role": facts.role,
                 },
             )
         yield models

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from pipeline.config.model import PipelineConfig
 from pipeline.rows import Rows
+from pipeline.servings import TierLabel
 from pipeline.tier import Tier
 from pipeline.trace.batches import BatchSpans, SpanLimits
 from pipeline.trace.export import SpanExport
@@ -31,6 +33,26 @@ class Tracing:
             self.export.close()
 
 
+class _LabelsNow(Sequence[TierLabel]):
+    """Of each tier that of its stable version, which may be another one while the process runs."""
+
+    def __init__(self, tiers: Sequence[Tier]) -> None:
+        self._tiers = tiers
+
+    def __len__(self) -> int:
+        return len(self._tiers)
+
+    @overload
+    def __getitem__(self, number: int) -> TierLabel: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[TierLabel]: ...
+
+    def __getitem__(self, number: int | slice) -> TierLabel | Sequence[TierLabel]:
+        found = self._tiers[number]
+        return [tier.label for tier in found] if isinstance(found, Sequence) else found.label
+
+
 def tracing_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], instance: str) -> Tracing:
     """Reader, spans and exporter, each only where it is asked for. Raises ConfigError."""
     section = config.trace
@@ -44,7 +66,7 @@ def tracing_of(config: PipelineConfig, rows: Rows, tiers: Sequence[Tier], instan
         pipeline=config.pipeline.name,
         instance=instance,
         topic=config.catalog.decided.topic,
-        labels=[tier.label for tier in tiers],
+        labels=_LabelsNow(tiers),
         endpoint=section.endpoint,
     )
     export = SpanExport(sender, section.queue_batches_max)

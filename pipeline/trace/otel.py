@@ -63,7 +63,7 @@ class OtlpSender:
         self._resource = _resource(pipeline, instance)
         self._pipeline = pipeline
         self._topic = topic
-        self._labels = list(labels)
+        self._labels = labels
         self.endpoint = endpoint_in_force(endpoint)
         self._heard = _Heard()
         logging.getLogger(_EXPORTERS_LOGGER).addFilter(self._heard)

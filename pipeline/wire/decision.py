@@ -61,7 +61,8 @@ class DecisionEncoder:
     `decisions` are in the order of `Rows.decision`. With `features` (the names of the columns of `Rows.features64`,
     `measures` and `outcomes`) each decision carries their exact values; with `classes` (those of
     `Rows.probabilities`) the likeliest and the probability of each, with `reasons` those that `Rows.reasons` has,
-    with `traceparent` that of the row where it has one.
+    with `explained` (the names of the features) those of `Rows.attributions` after them, with `traceparent` that of
+    the row where it has one.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class DecisionEncoder:
         features: Sequence[str] | None = None,
         classes: Sequence[str] = (),
         reasons: Sequence[str] = (),
+        explained: Sequence[str] = (),
         traceparent: bool = False,
     ) -> None:
         self._servings = servings
@@ -94,14 +96,15 @@ class DecisionEncoder:
         named = [
             (b"," if index else b',"features":{') + quoted(name) + b":" for index, name in enumerate(features or ())
         ]
-        classed, reasoned = _class_pieces(classes), _reason_pieces(reasons)
+        classed, reasoned = _class_pieces(classes), _reason_pieces([*reasons, *explained])
         traced = [b',"traceparent":"'] if traceparent else []
         self._features = len(named)
         self._first = [head, *fixed, *met, *endings, *named, *classed, *reasoned, *traced]
-        self._sizes = (len(decisions), len(named), len(classes), len(reasons), len(traced))
+        may_be_told = len(reasons) + len(explained)
+        self._sizes = (len(decisions), len(named), len(classes), len(reasons), may_be_told, len(traced))
         longest = [max(map(len, group), default=0) for group in (met, endings)]
         trace_bytes = TRACEPARENT_BYTES + 1 if traceparent else 0
-        numbers_bytes_max = trace_bytes + NUMBERS_BYTES_MAX + (len(classes) + len(reasons)) * (SCORE_BYTES_MAX + 2)
+        numbers_bytes_max = trace_bytes + NUMBERS_BYTES_MAX + (len(classes) + may_be_told) * (SCORE_BYTES_MAX + 2)
         said = sum(map(len, [head, *fixed, *named, *classed, *reasoned, *traced]))
         self._unsigned_bytes_max = said + sum(longest) + numbers_bytes_max
         self._sign()
@@ -157,7 +160,7 @@ class DecisionEncoder:
             memory.payloads,
             self._text,
             self._starts,
-            np.array([*self._sizes, partitions], np.int64),
+            np.array([*self._sizes, rows.attributions.shape[1], partitions], np.int64),
             np.array([now_ns, now_ms, delivery_ns], np.int64),
             values,
             self._columns_of(rows),

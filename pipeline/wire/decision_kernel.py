@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from features.kernel import kernel
 from features.memory import copy_bytes, load_f32, load_i32, load_i64, load_u8, store_i32, store_i64, store_u8
 from features.schema import NUMBER
@@ -12,16 +10,19 @@ from pipeline.wire.json_text import (
     INT_BYTES_MAX,
     SCORE_BYTES_MAX,
     write_int,
-    write_piece,
     write_score,
     write_string,
 )
+from pipeline.wire.json_text import (
+    write_nth as _piece,
+)
 from pipeline.wire.murmur2 import partition_of_key
+from pipeline.wire.reason_kernel import write_reasons
 from pipeline.wire.trace_context import TRACEPARENT_BYTES
 
 # The order of the pieces: one each of these, then two of _MET, then endings, feature names; where there are classes
-# one for none told, the likeliest ones and the names; then the names of reasons, the trace's, and who answered,
-# nobody first: these alone grow in number.
+# one for none told, the likeliest ones and the names; then the names of reasons and of features that may be one, the
+# trace's, and who answered, nobody first: these alone grow in number.
 _HEAD, _FEATURES, _SCORE, _TOTAL, _AGE, _SOURCE, _MET, _ENDINGS = 0, 1, 2, 3, 4, 5, 6, 8
 _NUMBER, _NO_TIMESTAMP = NUMBER, NO_TIMESTAMP
 _QUOTE = 0x22
@@ -52,6 +53,8 @@ COLUMNS = (
     "likeliest",
     "probabilities",
     "reasons",
+    "explained",
+    "attributions",
     "traceparent",
 )
 """The arrays of `Rows` that the kernel reads by address: unboxing each would cost more than a small batch."""
@@ -75,13 +78,10 @@ COLUMNS = (
     _AT_LIKELIEST,
     _AT_PROBABILITIES,
     _AT_REASONS,
+    _AT_EXPLAINED,
+    _AT_ATTRIBUTIONS,
     _AT_TRACEPARENT,
 ) = range(len(COLUMNS))
-
-
-@kernel(inline=True)
-def _piece(at: int, text: int, starts: Any, index: int) -> int:
-    return write_piece(at, text + starts[index], starts[index + 1] - starts[index])
 
 
 @kernel(inline=True)
@@ -168,26 +168,11 @@ def _write_classes(at: int, text: int, starts: Any, first: int, classes: int, co
 
 
 @kernel()
-def _write_reasons(at: int, text: int, starts: Any, first: int, count: int, columns: Any, slot: int) -> int:
-    """The reasons whose number is given, as pairs; nothing where none is. Their pieces begin at `first`."""
-    begun, reasons = False, columns[_AT_REASONS] + 4 * count * slot
-    for index in range(count):
-        number = load_f32(reasons + 4 * index)
-        if np.isnan(number):
-            continue
-        if begun:
-            store_u8(at, _COMMA)
-            at += 1
-        else:
-            at = _piece(at, text, starts, first)
-        begun = True
-        at = write_score(_piece(at, text, starts, first + 1 + index), number)
-        store_u8(at, _CLOSE_BRACKET)
-        at += 1
-    if begun:
-        store_u8(at, _CLOSE_BRACKET)
-        at += 1
-    return at
+def _write_reasons(
+    at: int, text: int, starts: Any, first: int, counts: tuple[int, int], columns: Any, slot: int
+) -> int:
+    told = columns[_AT_REASONS], columns[_AT_EXPLAINED], columns[_AT_ATTRIBUTIONS]
+    return write_reasons(at, text, starts, first, counts, told, slot)
 
 
 @kernel()
@@ -252,14 +237,15 @@ def write_decisions(
 ) -> None:
     """Write each slot's decision into `buffer` and its message into `messages`, in order.
 
-    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, features, classes, reasons, 1 where traces are
-    told, partitions), `now` is (monotonic ns, wall ms, delivery ns). The caller made room for the longest rows.
+    `columns` holds the addresses of COLUMNS. `sizes` is (decisions, features, classes, reasons, those with features
+    that may be one, 1 where traces are told, how many such features a row has, partitions), `now` is (monotonic ns,
+    wall ms, delivery ns). The caller made room for the longest rows.
     """
-    decisions, features, classes, reasons, traced = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    decisions, features, classes, reasons, named = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
     now_ns, now_ms, delivery_ns = now[0], now[1], now[2]
     first_name = _ENDINGS + 3 * decisions
     first_class, first_reason = first_name + features, first_name + features + (1 + 2 * classes if classes else 0)
-    first_serving = first_reason + (1 + reasons if reasons else 0) + traced
+    first_serving = first_reason + (1 + named if named else 0) + sizes[5]
     at, text, message = buffer.ctypes.data, text_bytes.ctypes.data, messages.ctypes.data
     values = values_bytes.ctypes.data
     for index in range(len(slots)):
@@ -289,10 +275,10 @@ def write_decisions(
         at = _write_latency(at, text, starts, spent)
         stamp_ms = _long(columns, _AT_TIMESTAMP_MS, slot)
         at = _null(at) if stamp_ms == _NO_TIMESTAMP else write_int(at, (now_ms - stamp_ms) * 1000)
-        if reasons:
-            at = _write_reasons(at, text, starts, first_reason, reasons, columns, slot)
+        if named:
+            at = _write_reasons(at, text, starts, first_reason, (reasons, sizes[6]), columns, slot)
         if features:
             at, values = _write_features(at, text, starts, first_name, features, values)
-        at = _write_source(at, text, starts, columns, slot, first_serving - 1 if traced else 0)
-        _fill_message(message, begin, at - begin, columns, slot, sizes[5])
+        at = _write_source(at, text, starts, columns, slot, first_serving - 1 if sizes[5] else 0)
+        _fill_message(message, begin, at - begin, columns, slot, sizes[7])
         message += 72

@@ -5,6 +5,7 @@ needs SLACK_BYTES more than its text, and a source as many behind its pieces.
 """
 
 import json
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,12 @@ def write_piece(at: int, source: int, length: int) -> int:
         store_i64(at + done, load_i64(source + done))
         done += 8
     return at + length
+
+
+@kernel(inline=True)
+def write_nth(at: int, text: int, starts: Any, index: int) -> int:
+    """Copy one of the texts that `pieces` joined at `text`."""
+    return write_piece(at, text + starts[index], starts[index + 1] - starts[index])
 
 
 @kernel()

@@ -19,7 +19,7 @@ class MetricsRecord(msgspec.Struct, frozen=True, kw_only=True):
     `outcomes` are rows by outcome as decided (one whose decision can never be delivered moves to `dead_letter` when
     that is known, so a count can be below 0), `delivered` those whose delivery was reported (dead letters too);
     `deadline_misses` are decisions delivered after their deadline or expired before it could be met.
-    `tiers` are rows scored by tier, `in_time` those of them whose delivery was reported inside their deadline (of
+    `tiers` are rows answered by tier, `in_time` those of them whose delivery was reported inside their deadline (of
     the best tier, that is goodput) and `overdue` those where it was reported after it. `histograms` are sparse
     (bucket -> count, see `pipeline.telemetry.histogram`) in µs: `queue`, `features`, `score` and `total` as in a
     decision's `latency_us`, `delivery` from hand-over to the delivery report, `age` from the record's timestamp to

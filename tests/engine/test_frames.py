@@ -198,3 +198,25 @@ def test_a_model_of_features_is_refused_for_images_and_the_reverse(models: Path)
     fraud = load("fraud", environ={}, assignments=(f"models.folder={models}", "tiers.primary.model=surface-cnn"))
     with pytest.raises(ModelError, match="it takes images, topic 'transactions' has format json"):
         open_tiers(fraud.config, tuple(fraud.config.features))
+
+
+@pytest.mark.parametrize("more", SESSIONS, ids=["threads", "inline"])
+def test_in_a_cascade_only_frames_of_no_likely_class_go_on(
+    embedded: Start, models: Path, more: tuple[str, ...]
+) -> None:
+    bootstrap = embedded(TOPICS)
+    count, unsure = 70, {level for level in LEVELS if probabilities(level / 255).max() < 0.9}
+    assert unsure == {60, 70, 190, 200}
+    bad = BAD["cut in its pixels"][0]
+    frames = [frame(f"c{number % 4}", number, image(LEVELS[number % len(LEVELS)])) for number in range(count)]
+    send_frames(bootstrap, [*frames, bad])
+    cascade = ("cascade.first=lite", "cascade.sure_min=0.9", "cascade.audit_share=0.0")
+    totals = run_until(vision(bootstrap, models, *cascade, *more), count + 1).totals
+    assert (totals.outcomes["scored"], totals.outcomes["dead_letter"]) == (count, 1)
+    for _, row in decided(bootstrap, count):
+        level = LEVELS[int(row["id"]) % len(LEVELS)]
+        check_decision(row, level)
+        assert (row["outcome"], row["tier"]) == ("scored", "primary")
+        assert row["model"] == (TIERS[0] if level in unsure else TIERS[1])
+    assert totals.counts["cascade_rows/passed"] == sum(LEVELS[n % len(LEVELS)] in unsure for n in range(count))
+    assert totals.counts["outcomes_missed"] == 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.cli.cluster import create_topics
 from pipeline.config.model import PipelineConfig
 from pipeline.service import Summary, run_pipeline

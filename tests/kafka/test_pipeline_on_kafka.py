@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.cli.cluster import create_topics
 from pipeline.config.model import PipelineConfig
 from pipeline.kafka.broker import default_folder, fetch_jars, java_problem

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from models.train.fraud import labels_of
+from models.train.examples import labels_of
 from pipeline.cli.cluster import create_topics
 from tests.kafka.test_pipeline_on_kafka import same_features
 from tests.traffic import configured, decisions, label_records, run_until, send, transaction_records

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.batch import AT_ONCE, NEVER_NS, Batch
+from pipeline.batch import AT_ONCE, NEVER_NS, Batch, Ladder
 from pipeline.batcher import Batcher
 from pipeline.clock import Instant
 from pipeline.coalesce import Coalescer
@@ -14,6 +14,7 @@ from pipeline.drain import Drain
 from pipeline.engine import Engine
 from pipeline.image_rows import Unscorable
 from pipeline.in_flight import InFlight
+from pipeline.ladders import KEEP, Ladders
 from pipeline.rows import Rows
 from pipeline.runner import Scored
 from tests.laws.test_in_flight import CAPACITY, PARTITIONS, At, Memory
@@ -65,6 +66,8 @@ class Stages:
 
     def batch(self, rows: int, tier: int) -> None: ...
 
+    def ran(self, done: Scored) -> None: ...
+
     def dead_letters(self, rejected: list[object], now: Instant) -> None:
         self.buried += rejected
 
@@ -99,16 +102,45 @@ class Stages:
         return np.empty(0, np.int64)
 
 
+def one_batcher(rows, slots):
+    batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
+    batcher.offer(slots)
+    return batcher
+
+
+def two_stages(rows, slots):
+    """Every other row has been passed on already."""
+    running: list[Batch] = []
+    first, second = (
+        Batcher(
+            rows.deadline_ns,
+            rows.priority,
+            [Cost(), *more],
+            (1, 8),
+            sessions=0,
+            ladder=Ladder(number, tiers),
+            running=running,
+        )
+        for number, (tiers, more) in enumerate((((1,), ()), ((0, KEEP), (None,))))
+    )
+    both = Ladders([first], second, running, [0], rows.route, rows.deadline_ns)
+    both.offer(slots[::2])
+    both.pass_on(slots[1::2])
+    return both
+
+
+@pytest.mark.parametrize("waiting", [one_batcher, two_stages])
 @pytest.mark.parametrize("lost", [True, False])
 @pytest.mark.parametrize(("running_rows", "bad_rows"), [(0, 0), (5, 0), (5, 2), (CAPACITY, 0), (CAPACITY, CAPACITY)])
-def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring_free(running_rows, bad_rows, lost):
+def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring_free(
+    running_rows, bad_rows, lost, waiting
+):
     rows = Rows(CAPACITY, features=1)
     rows.deadline_ns[:] = 2**62
     in_flight, freed = InFlight(rows), []
     in_flight.open(PARTITIONS[0], Memory(0, CAPACITY, freed), CAPACITY, CAPACITY)
     slots = np.arange(CAPACITY, dtype=np.int32)
-    batcher = Batcher(rows.deadline_ns, rows.priority, [Cost()], (1, 8), sessions=0)
-    batcher.offer(slots[running_rows:])
+    batcher = waiting(rows, slots[running_rows:])
     batch = Batch(0, slots[:running_rows])
     rejected = [Unscorable(slot, Reject(0, "corrupt-image", "")) for slot in range(bad_rows)]
     running: list[object] = [Scored(batch, batch.slots[bad_rows:], rejected, 1, 1)] if running_rows else []
@@ -129,6 +161,7 @@ def test_a_partition_that_goes_publishes_and_commits_nothing_and_leaves_the_ring
         rows=rows,
         in_flight=in_flight,
         meter=stages,
+        biller=stages,
     )
     for _ in range(3):
         engine.turn()

@@ -63,6 +63,25 @@ def test_what_it_shows_is_what_the_state_says(page: Served, opened: Open) -> Non
     assert shown.complaints == []
 
 
+def test_what_it_costs_is_told_by_tier_and_tenant(opened: Open) -> None:
+    with served("cost.cpu_hour=0.04", every_s=0.004) as page:
+        page.teller = Teller(page.teller.board, began_ms=int(time.time() * 1000) - 60_000)
+        page.teller.tell(50)
+        shown = opened(page.server.url, 390, 844)
+        shown.wait(REACHED, 50)
+        bill = page.state()["summary"]["bill"]
+        assert "EUR a million decisions" in shown.text("#cost-now")
+        tenants = shown.page.locator("#cost-tenants tbody tr th").all_inner_texts()
+        assert tenants == [line["name"] for line in bill["tenants"]]
+        assert shown.text(
+            "#cost-tiers tbody tr:first-child td:nth-child(2)"
+        ) == f"{bill['tiers'][0]['share']:.1%}".replace("%", " %")
+        assert "65.0 % of 2 EUR" in shown.text("#cost-budgets")
+        assert shown.page.evaluate("document.documentElement.scrollWidth") == 390
+        assert "tenant" not in shown.page.locator("#counts").inner_text()
+        assert shown.complaints == []
+
+
 def test_news_reach_an_open_page(page: Served, opened: Open) -> None:
     page.teller.tell(5)
     shown = opened(page.server.url)

@@ -130,6 +130,9 @@ class Recorder:
         self.observe = self._live.observe
         self.next_wake_ns = self._live.next_wake_ns
         self.promised_ns = self._live.promised_ns
+        self.answered = self._live.answered
+        self.pass_on = self._live.pass_on
+        self.first_tier = self._live.first_tier
 
     @property
     def pending_rows(self) -> int:

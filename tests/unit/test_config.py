@@ -58,7 +58,7 @@ def test_a_configuration_is_frozen() -> None:
         ("pipline.name=x", 'no table [pipline], did you mean "pipeline"?'),
         ("budget_ms=5", "expected table.key=value"),
         ("topics.decisions=transactions", "transactions is named twice"),
-        ("topics.metrics=decisions", "three different topics"),
+        ("topics.metrics=decisions", "decisions, dead_letters, metrics and quality need a topic each"),
         ("topics.metrics=a b", "topics.metrics: found 'a b'"),
         ("entities.customer.lateness=1x", "found '1x', expected a duration such as"),
         ("entities.customer.lateness=3600", "found 3600, expected a duration such as"),

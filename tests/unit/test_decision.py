@@ -210,6 +210,38 @@ def test_whatever_is_told_of_an_image_is_json(
         assert ("reasons" in row) == bool(told)
 
 
+@given(
+    st.lists(st.lists(st.sampled_from(range(5)), unique=True, max_size=3), min_size=1, max_size=5),
+    st.booleans(),
+    st.booleans(),
+)
+def test_what_explains_a_score_is_told_in_its_own_order_behind_other_reasons(
+    cases: list[list[int]], overridden: bool, traced: bool
+) -> None:
+    names = ["amount", 'od"d', "é" * 60, "x", "y"]
+    encoder = DecisionEncoder(
+        pipeline="fraud",
+        topic="transactions",
+        servings=SERVINGS,
+        decisions=LABELS,
+        reasons=["limit", "other"] if overridden else [],
+        explained=names,
+        traceparent=traced,
+    )
+    rows = new_rows(len(cases), reasons=2 if overridden else 0, explained=3, traced=traced)
+    for slot, columns in enumerate(cases):
+        for place, column in enumerate(columns):
+            rows.explained[slot, place], rows.attributions[slot, place] = column, (-1) ** place * (3.5 - place)
+    if overridden:
+        rows.reasons[0, 1] = 7.0
+    for slot, message in enumerate(encoded(encoder, rows, np.arange(len(cases), dtype=np.int32))):
+        told = [[names[column], (-1) ** place * (3.5 - place)] for place, column in enumerate(cases[slot])]
+        first = [["other", 7.0]] if overridden and slot == 0 else []
+        row = decoded(message)
+        assert row.get("reasons", []) == [*first, *told]
+        assert row["tier"] == "primary"
+
+
 def test_who_is_added_while_the_encoder_lives_is_named() -> None:
     servings = Servings.of_ladder([(label, ()) for label in TIERS])
     encoder = DecisionEncoder(pipeline="fraud", topic="transactions", servings=servings, decisions=LABELS)

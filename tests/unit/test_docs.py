@@ -61,6 +61,16 @@ def test_examples_are_valid(path: Path) -> None:
     assert check_features(config).startswith(f"{len(config.features)} features")
 
 
+@pytest.mark.parametrize("name", ["cascade", "routes"])
+def test_what_a_page_shows_is_valid_in_the_shipped_pipeline(name: str, tmp_path: Path) -> None:
+    shown = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / f"{name}.md").read_text(), re.DOTALL)
+    assert shown is not None
+    path = tmp_path / "mine.toml"
+    path.write_text(f"{load('fraud', environ={}).source.read_text()}\n{shown[1]}")
+    config = load(str(path), environ={}).config
+    assert bool(config.routes if name == "routes" else config.cascade.first)
+
+
 def test_the_documented_exit_codes_are_the_codes() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)} == {

@@ -51,8 +51,8 @@ def one_of_each(bench: Bench) -> None:
     rows.timestamp_ms[:] = at(0.09).wall_ms
     rows.event_time_ms[:4] = (at(0.5).wall_ms, at(0.6).wall_ms, at(0.4).wall_ms, at(5).wall_ms)
     bench.counts.update(read=5, late=2, absorbed=1)
-    bench.meter.batch(2, 0)
-    bench.meter.batch(1, 1)
+    bench.meter.batch(2)
+    bench.meter.batch(1)
     bench.meter.decided(slots(0, 1, 2), 110 * NS_PER_MS)
     bench.meter.dead_letter("wrong-type")
     bench.meter.delivered(slots(0, 1, 2, 3).astype(np.int64), at(0.115))
@@ -68,7 +68,7 @@ def test_a_record_holds_what_happened() -> None:
     assert (record.delivered, record.dead_letters, record.late) == (4, 1, 2)
     assert record.dead_letter_codes == {"wrong-type": 1}
     assert record.deadline_misses == 1
-    assert record.tiers == {"primary": 2, "lite": 1}
+    assert record.tiers == {"primary": 1, "lite": 1}
     assert (record.in_time, record.overdue) == ({"primary": 1, "lite": 1}, {"primary": 0, "lite": 0})
     assert record.batch_rows == {1: 1, 2: 1}
     assert record.lag == {"transactions/0": 5}

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from models.manifest import ModelError, read_manifest, write_manifest
+from models.recurrent_session import open_session
 from models.repository import Repository
 from models.session import CPU, CUDA, ModelSession
 from models.threads import usable_cpus
@@ -33,7 +34,7 @@ def test_the_shipped_models_load_and_warm() -> None:
     assert ("fraud-gbt", "1") in repository.names()
     for name, version in repository.names():
         entry = repository.load(name, version)
-        session = ModelSession(entry, providers=[CPU], buckets=[1, 8], feature_names=entry.manifest.inputs)
+        session = open_session(entry, providers=[CPU], buckets=[1, 8], feature_names=entry.manifest.inputs)
         assert {bucket: len(runs) for bucket, runs in session.warm().items()} == {1: 5, 8: 5}
         assert session.provider == CPU
 
@@ -50,7 +51,7 @@ def test_scores_do_not_depend_on_the_batch(repository: Repository) -> None:
 
 
 def test_a_missing_model_names_those_that_are_there(repository: Repository) -> None:
-    with pytest.raises(ModelError, match=r"no model nothing/7; there are fraud-gbt/1, fraud-lite/1"):
+    with pytest.raises(ModelError, match=r"no model nothing/7; there are fraud-gbt/1, fraud-gru/1, fraud-lite/1"):
         repository.load("nothing", "7")
 
 

@@ -99,6 +99,8 @@ def test_outcome_state_and_reuse_that_make_no_sense_are_refused(assignment, told
         load("vision", environ={}, assignments=[assignment])
 
 
-def test_reuse_is_of_answers_about_images():
-    with pytest.raises(ConfigError, match="only answers about images are used again"):
-        load("fraud", environ={}, assignments=["reuse.exact_rows=5"])
+def test_only_images_look_alike():
+    with pytest.raises(ConfigError, match="only images look alike, the topic holds none: expected exact_rows"):
+        load(
+            "fraud", environ={}, assignments=["reuse.near_bits=3", "reuse.near_report=r", "reuse.near_false_max=0.1"]
+        )

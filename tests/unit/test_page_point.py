@@ -74,7 +74,7 @@ def test_totals_are_the_meters() -> None:
     shown = totals_of(totals, [tier.name for tier in page_config().tiers])
     assert shown["outcomes"] == list(totals.outcomes.values())
     assert shown["overdue"] == [7, 0, 0]
-    assert shown["levels"] == {"rows_in_flight": 6.0}
+    assert shown["levels"]["rows_in_flight"] == 6.0
 
 
 def test_a_board_tells_what_came_after_a_number_as_far_as_it_reaches() -> None:

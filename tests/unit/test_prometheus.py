@@ -41,12 +41,22 @@ RECORD = MetricsRecord(
     histograms={name: {127: 3} for name in HISTOGRAMS},
     counts={
         **dict.fromkeys(("read", "disordered", "key_disagreements", "unreadable_deadlines", "not_finite"), 1),
+        **dict.fromkeys(("model_state_taken/primary", "model_state_missed/primary"), 1),
         **dict.fromkeys(("outcomes_missed", "reused_same", "reused_like", "held", "undeliverable"), 1),
         **dict.fromkeys(("transactions", "aborted", "commit_us", "checkpoints", "checkpoints_failed"), 1),
         **dict.fromkeys(("checkpoint_bytes", "restored_keys", "rebuilt", "runs", "promises_broken"), 1),
         **dict.fromkeys(("traces", "traceparents_invalid", "tracestates_dropped", "spans", "spans_dropped"), 1),
+        **dict.fromkeys(("reasons", "reasons_skipped", "reasons_us"), 1),
         **dict.fromkeys(("cascade_rows/sure", "cascade_audited/same", "cascade_moved", "routed/small"), 1),
         **dict.fromkeys(("runs/primary", "promises_broken/primary", "run_us/primary"), 2_000_000),
+        **dict.fromkeys(("cpu_us/total", "cpu_us/tenant/acme", "gpu_us/tenant/acme", "energy_mj/tenant/acme"), 1000),
+        **dict.fromkeys(("cpu_us/model/gbt/1/primary", "gpu_us/model/gbt/1/primary", "energy_mj/source/rapl"), 1000),
+        **dict.fromkeys(("model_rows/gbt/1/primary", "decisions/tenant/acme", "decisions/label/decline"), 1000),
+        **dict.fromkeys(("cost_micros/EUR", "reuse_rows/primary", "reuse_spared/primary"), 1000),
+        **dict.fromkeys(("saved_us/primary", "lookup_us/primary"), 1000),
+        **dict.fromkeys(("served/primary/fraud-gbt/1", "served/rule", "rollouts/rolled_back", "shadow_rows"), 1),
+        **dict.fromkeys(("rollouts/loaded", "rollouts/refused", "rollouts/bad_records", "shadow_skipped"), 1),
+        "audit_undelivered": 1,
         **dict.fromkeys(("run_expected_us/primary", "kafka_errors/producer", "kafka_errors/consumer"), 2_000_000),
     },
     levels={
@@ -54,6 +64,10 @@ RECORD = MetricsRecord(
         **dict.fromkeys(("rows_pending", "publishing_blocked", "cluster_unreachable", "delivery_ms"), 1.5),
         **dict.fromkeys(("event_time_delay_ms", "clock_skew_ms", "state_bytes", "state_bytes_max"), 1.5),
         **dict.fromkeys(("cost_expected_us/primary/8", "cost_promised_us/primary/8"), 1.5),
+        **dict.fromkeys(("cost_a_day/EUR", "cost_per_million/EUR", "budget_a_day/EUR"), 1.5),
+        **dict.fromkeys(("drift_rows", "drift_psi/amount", "drift_ks/amount", "drift_found/amount"), 1.5),
+        **dict.fromkeys(("rollout_share/primary", "rollout_shadow/primary", "rollout_rows/primary"), 1.5),
+        **dict.fromkeys(("rollout_ks/primary", "rollout_psi/primary"), 1.5),
         **dict.fromkeys(("cascade_drifted", "cascade_disagreement", "cascade_sure/below"), 0.5),
         **{f"cascade_{name}/{at}": 0.5 for name in ("passed_share", "agreement") for at in ("found", "low", "high")},
         **dict.fromkeys(("state_keys/customer", "checkpoint_age_s/3", "checkpoint_age_s/global"), 1.5),
@@ -138,6 +152,8 @@ def test_counters_are_totals_and_gauges_are_the_newest() -> None:
     assert found["headrace_last_record_timestamp_seconds"][()] == 1_700_000_006
     assert "headrace_lag_records" not in found, "a partition that is another process's now is not told any more"
     found = scraped(collector(RECORD))
+    assert found["headrace_model_cpu_seconds_total"] == {("gbt", "primary", "1"): 0.001}
+    assert found["headrace_cost_rate"] == {("EUR", "a_day"): 1.5, ("EUR", "per_million"): 1.5}
     assert found["headrace_lag_records"] == {("3", "transactions"): 7}
     assert found["headrace_batch_cost_promised_seconds"] == {("8", "primary"): 1.5e-6}
 
@@ -157,7 +173,9 @@ def test_a_counter_never_falls() -> None:
 def test_before_the_first_record_it_says_what_is_known() -> None:
     found = scraped(collector())
     assert found["headrace_ready"] == {(): 1}
-    assert found["headrace_model_info"] == {("fraud-gbt", "CPUExecutionProvider", "093fb64af08c", "primary", "1"): 1}
+    assert found["headrace_model_info"] == {
+        ("fraud-gbt", "CPUExecutionProvider", "stable", "093fb64af08c", "primary", "1"): 1
+    }
     assert found["headrace_phase"][("deciding",)] == 1
     assert "headrace_outcomes_total" not in found
 

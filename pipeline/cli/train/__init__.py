@@ -3,6 +3,7 @@
 import click
 
 from pipeline.cli.train.fraud import fraud
+from pipeline.cli.train.gru import gru
 from pipeline.cli.train.vision import vision
 
 
@@ -12,4 +13,5 @@ def train() -> None:
 
 
 train.add_command(fraud)
+train.add_command(gru)
 train.add_command(vision)

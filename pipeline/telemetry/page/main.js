@@ -1,5 +1,6 @@
 // The page: one line to the process, one store, and everything drawn anew when either has news.
 import { HeatPlot, LinePlot, StackPlot } from "./charts.js";
+import { showCost } from "./cost.js";
 import { Decisions } from "./decisions.js";
 import { $, choose, legend, text } from "./dom.js";
 import { axisMs, count, duration, ms, percent, rate, time } from "./format.js";
@@ -140,6 +141,7 @@ function show() {
   showCodes(store, points);
   showLevels(store);
   showSlo(store.head.slo);
+  showCost(store);
   const span = points.length ? (points.at(-1).to_ms - points[0].from_ms) / 1000 : 0;
   for (const node of document.querySelectorAll(".span")) text(node, span ? `last ${duration(span)}` : "");
   text($("as-of"), points.length ? `as of ${time(store.endMs)}` : "");

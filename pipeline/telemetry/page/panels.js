@@ -2,7 +2,7 @@
 import { $, bars, element, pairs, rows, text } from "./dom.js";
 import { bytes, count, duration, ms, percent, plural, rate } from "./format.js";
 import { sum, sums, tallies } from "./store.js";
-import { EITHER, LEVELS } from "./words.js";
+import { BILLED, EITHER, LEVELS } from "./words.js";
 
 const total = (list) => list.reduce((a, b) => a + b, 0);
 const LAG_ROWS_MAX = 8;
@@ -138,8 +138,9 @@ export function showLevels(store) {
     const most = highest[`${name}_max`];
     return [label, `${written(name, highest[name])}${most === undefined ? "" : ` of ${written(name, most)}`}`];
   }));
-  const others = Object.entries(totals.levels).filter(([name]) => !(name in LEVELS));
+  const others = Object.entries(totals.levels).filter(([name]) => !(name in LEVELS) && !BILLED.has(name.split("/")[0]));
   pairs($("other-levels"), others.map(([name, value]) => [spoken(name), written(name.split("/")[0], value)]));
   const more = { delivered: totals.delivered, deadline_misses: totals.misses, late: totals.late, ...totals.counts };
-  pairs($("counts"), Object.entries(more).map(([name, value]) => [spoken(name), written(name, value)]));
+  const counted = Object.entries(more).filter(([name]) => !BILLED.has(name.split("/")[0]));
+  pairs($("counts"), counted.map(([name, value]) => [spoken(name), written(name, value)]));
 }

@@ -34,6 +34,11 @@ export const LEVELS = {
   publishing_blocked: "publishing blocked",
   cluster_unreachable: "cluster unreachable",
 };
+/** What the panel of costs shows instead: their parts are as many as there are tenants. */
+export const BILLED = new Set([
+  "cpu_us", "gpu_us", "energy_mj", "decisions", "model_rows", "cost_micros",
+  "cost_a_day", "cost_per_million", "budget_a_day", "budget_per_million",
+]);
 /** Levels that are either so or not. */
 export const EITHER = new Set(["publishing_blocked", "cluster_unreachable"]);
 

@@ -55,6 +55,11 @@ def test_sure_rows_have_the_first_models_answer_and_all_others_the_bests(
         expected = best if unsure[name] else lite
         assert row["score"] == pytest.approx(expected[name], abs=SCORE_TOLERANCE)
     counts, passed = summary.totals.counts, sum(unsure.values())
+    for batch in decisions_of(config, {"transactions": table.to_batches()}):
+        for row in batch.to_pylist():
+            live = found[str(row["id"])]
+            assert live["score"] == pytest.approx(row["score"], abs=SCORE_TOLERANCE)
+            assert live["decision"] == row["decision"]
     assert summary.totals.outcomes["scored"] == table.num_rows
     assert (counts["cascade_rows/sure"], counts["cascade_rows/passed"]) == (table.num_rows - passed, passed)
     assert counts["cascade_rows/kept"] == 0

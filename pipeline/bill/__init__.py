@@ -1,0 +1,1 @@
+"""What decisions cost: CPU and GPU time, energy and money, by model, tier and tenant."""

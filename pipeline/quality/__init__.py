@@ -1,0 +1,1 @@
+"""How good decisions turned out to be, once their labels are in: an app of its own, beside the pipeline."""
