@@ -14,6 +14,7 @@ from pipeline.config.load import load
 from pipeline.config.problems import ConfigError, Problem
 
 if TYPE_CHECKING:
+    from pipeline.evaluation.evaluate import Price
     from pipeline.evaluation.report import Report
     from pipeline.evaluation.rounds import Pace
     from pipeline.evaluation.side import Side
@@ -48,10 +49,6 @@ SETS = "TABLE.KEY=VALUE"
 @click.option(
     "--replays", type=click.IntRange(1, 100), default=3, show_default=True, help="Of the whole, for its cost."
 )
-@click.option(
-    "--cpu-hour", type=click.FloatRange(0, min_open=True), default=0.04, show_default=True, help="Price of one CPU."
-)
-@click.option("--currency", default="USD", show_default=True, help="Of that price.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the bootstrap.")
 @click.option(
     "--out",
@@ -79,8 +76,6 @@ def evaluate(
     seconds: float,
     rounds: int,
     replays: int,
-    cpu_hour: float,
-    currency: str,
     seed: int,
     out: Path,
     json_: bool,
@@ -90,7 +85,7 @@ def evaluate(
     Quality comes from a replay of all events through both engines; latency, goodput and cost from processes of both
     that get the same traffic in turns, on embedded clusters of this machine. Every difference has a 95 % interval.
     """
-    from pipeline.evaluation.evaluate import Asked, Price
+    from pipeline.evaluation.evaluate import Asked
     from pipeline.evaluation.evaluate import evaluate as evaluated
     from pipeline.evaluation.recording import read_recording
 
@@ -99,7 +94,7 @@ def evaluate(
     pace = _pace(rate, speed_up, seconds, rounds)
     files = input_files(file, inputs, columns, label_column, label_delay)
     from_ms, to_ms = _time_ms("--from", from_), _time_ms("--to", to)
-    asked = Asked(pace, replays, Price(cpu_hour, currency), seed, time.time_ns() // 1_000_000, _settings())
+    asked = Asked(pace, replays, _price(a, b), seed, time.time_ns() // 1_000_000, _settings())
     _check_models(a)
     _check_models(b)
     recording = read_recording(files, a.config, b.config, from_ms, to_ms)
@@ -115,6 +110,21 @@ def _check(a: "Side", b: "Side", out: Path) -> None:
         raise click.UsageError("these configurations decide on images, and a file of rows has none")
     if not out.absolute().parent.is_dir():
         raise click.UsageError(f"--out {out}: there is no folder {out.parent}")
+
+
+def _price(a: "Side", b: "Side") -> "Price":
+    """One for both, since what is asked is what the change of the configuration costs, not that of the machine."""
+    from pipeline.evaluation.evaluate import Price
+
+    (of_a, currency_a), (of_b, currency_b) = ((one.config.cost.cpu_hour, one.config.cost.currency) for one in (a, b))
+    if (of_a, currency_a) != (of_b, currency_b):
+        raise click.UsageError(
+            f"cost.cpu_hour: {of_a:g} {currency_a} in A, {of_b:g} {currency_b} in B: expected one price for both, "
+            f"e.g. --set cost.cpu_hour={of_a or of_b:g}"
+        )
+    if not of_a:
+        raise click.UsageError("cost.cpu_hour: no price is set, expected one in [cost] or --set cost.cpu_hour=0.04")
+    return Price(of_a, currency_a)
 
 
 def _tell(report: "Report", out: Path, *, as_json: bool) -> None:

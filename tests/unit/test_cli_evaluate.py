@@ -137,6 +137,8 @@ LABELLED = [*BOTH, "--label-column", "fraud"]
         ({}, ["--a", "vision", "--b", "vision"], "decide on images, and a file of rows has none"),
         ({}, [*BOTH, "--rate", "10", "--speed-up", "2"], "--rate and --speed-up both say how fast"),
         ({}, [*BOTH, "--rounds", "2"], "--rounds 2: expected 0, or 3 or more to tell a difference from noise"),
+        ({}, [*BOTH, "--set", "cost.cpu_hour=0"], "cost.cpu_hour: no price is set"),
+        ({}, [*BOTH, "--set-b", "cost.cpu_hour=0.4"], "0.04 EUR in A, 0.4 EUR in B: expected one price for both"),
         ({}, [*BOTH, "--from", "yesterday"], "found 'yesterday', expected a time such as 2018-08-08"),
         ({}, [*BOTH, "--from", "2020-02-01"], "no events between --from and --to; the last is of 2020-01-04"),
         ({}, [*BOTH, "--to", "2019-01-01"], "no events between --from and --to; none"),
