@@ -108,6 +108,8 @@ class Duty:
     async def _evaluate(self) -> None:
         at_ms = now_ms()
         changed = self.watch.evaluate(at_ms, hears_all=self.hears_all)
+        # A page that is out before it is written down would begin anew, at another time, with the next process.
+        self._notifier.held = bool(changed)
         for alert in changed:
             log.log(
                 logging.WARNING if alert.firing else logging.INFO,
@@ -119,7 +121,10 @@ class Duty:
             self.unwritten.told(alert)
             self._notifier.told(alert)
         self.evaluated_ms = at_ms
-        await self._keep(at_ms)
+        try:
+            await self._keep(at_ms)
+        finally:
+            self._notifier.held = False
 
     async def _keep(self, at_ms: int) -> None:
         """Alerts first, then what is known: a process that is killed between may say an alert again, none is lost."""

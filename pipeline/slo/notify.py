@@ -70,6 +70,8 @@ class Notifier:
         self.levels = Levels(round(1000 * config.alertmanager.repeat_s))
         self.changes = Changes()
         self.failures = {"alertmanager": 0, "webhook": 0}
+        self.held = False
+        """Whether nothing is sent for now: while what was told last is written down."""
         self._failing: set[str] = set()
 
     def told(self, alert: AlertRecord) -> None:
@@ -98,7 +100,7 @@ class Notifier:
         backoff = self.levels.backoff if receiver == "alertmanager" else self.changes.backoff
         while True:
             try:
-                if not await post():
+                if self.held or not await post():
                     await asyncio.sleep(_TURN_S)
                 elif receiver in self._failing:
                     self._failing.discard(receiver)
