@@ -107,6 +107,31 @@ def test_who_takes_over_passes_over_what_was_counted_and_delivers_what_was_owed(
     asyncio.run(run())
 
 
+def test_a_page_is_held_until_it_is_written_down_and_not_when_it_cannot_be() -> None:
+    class Watching(Shelf):
+        held: list[bool]
+
+        def keep(self, snapshot: Snapshot) -> bool:
+            self.held.append(notifier.held)
+            return super().keep(snapshot)
+
+    async def run() -> None:
+        nonlocal notifier
+        for fails in (False, True):
+            shelf = Watching()
+            shelf.fails, shelf.held = fails, []
+            duty, notifier = duty_of(shelf)
+            duty.take_over(None)
+            await duty.taken(0, 0, value(now_ms() - 5000, slow=50), lambda: None)
+            await duty.evaluate()
+            assert (shelf.held, notifier.held) == ([True], False)
+            await duty.evaluate()
+            assert shelf.held == [True, False], "nothing new is told, so nothing waits"
+
+    notifier = Notifier(CONFIG)
+    asyncio.run(run())
+
+
 def test_alerts_that_could_not_be_written_are_written_later_by_whoever_is_on_duty() -> None:
     async def run() -> None:
         shelf = Shelf()
