@@ -80,8 +80,9 @@ class Stack:
         """Start and wait until all that has a health check is healthy.
 
         Compose gives up at the first process that ends, on a starved machine for a broker that is slow to answer;
-        Docker starts it again, so we ask again.
+        Docker starts it again, so we ask again. The image is built first: one of an earlier run may be there.
         """
+        self.compose("build", "topics")
         for _ in range(UP_AGAIN):
             if "dependency failed to start" not in self.compose("up", "-d", "--wait", *services, check=False):
                 break

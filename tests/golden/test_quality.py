@@ -38,9 +38,8 @@ def test_the_trained_model_is_at_least_the_handbooks_best(transactions_file: Pat
         trained = Trained(
             when=date(2026, 2, 3), how="test", data="test", rows=int(chosen.sum()), positives=598, seed=seed
         )
-        entry = register(
-            Repository(tmp_path / str(seed)), RECIPES[0], booster, examples, trained, evaluate(*known, score)
-        )
+        repository, quality = Repository(tmp_path / str(seed)), evaluate(*known, score)
+        entry = register(repository, RECIPES[0], booster, examples, trained, quality, tested)
         session = ModelSession(entry, providers=[CPU], buckets=[128], feature_names=examples.names)
         scores = np.zeros(len(rows), np.float32)
         for first in range(0, len(rows), 128):
